@@ -1,0 +1,214 @@
+//! The contract of every broker: read, write, inspect. One folder per broker, the same files in each.
+//!
+//! # Semantics
+//!
+//! * A **position** is ours: readers get the durable [`Positions`] and begin there. No consumer
+//!   group of the user's is joined, nothing is committed to the broker.
+//! * Life of a reader, per partition:
+//!
+//! ```text
+//! discover partition -> send Input::Open (first position resolved)
+//!   -> wait until the durable Positions contain it -> read
+//!   -> Input::Batch* (consecutive, decoded)  -> Input::Tail (end confirmed) -> ...
+//!   -> Input::State on every change of readability; Input::Gap where the log start overtook us
+//! ```
+//!
+//! * The channel to the engine is bounded; when it is full the reader blocks. That is all the
+//!   backpressure there is, and all that is needed.
+//! * A record never stops a partition: what cannot be decoded becomes an event of kind
+//!   `Undecodable` and a [`DecodeSample`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::{DecodeReason, Input, Limits, Positions, StreamSpec, Timestamp};
+
+/// Asks threads to stop. Cloned freely; once set it stays set.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks everybody to stop.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// True once asked to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// One undecodable record, for the status page and `sample`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DecodeSample {
+    /// Cluster by name.
+    pub cluster: String,
+    /// Stream.
+    pub stream: String,
+    /// Partition.
+    pub partition: u32,
+    /// Position.
+    pub position: u64,
+    /// Why.
+    pub reason: DecodeReason,
+    /// The decoder's words, with the field's path.
+    pub detail: String,
+    /// The first bytes, non-printable ones escaped; at most 200 characters.
+    pub preview: String,
+    /// When we saw it.
+    pub at: Timestamp,
+}
+
+/// All that a reader is given.
+pub struct ReadContext {
+    /// Name of the cluster.
+    pub cluster: Arc<str>,
+    /// Which streams of this cluster to read.
+    pub streams: Vec<StreamSpec>,
+    /// Caps for decoding.
+    pub limits: Arc<Limits>,
+    /// Durable positions, newest.
+    pub positions: watch::Receiver<Arc<Positions>>,
+    /// To the engine; blocks when full.
+    pub out: SyncSender<Input>,
+    /// Samples of undecodable records; dropped when full (they are counted as events anyway).
+    pub samples: SyncSender<DecodeSample>,
+    /// State of the cluster for pages: newest wins.
+    pub health: watch::Sender<ClusterHealth>,
+    /// Asks the reader to stop.
+    pub stop: Stop,
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// What we know of a cluster at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ClusterHealth {
+    /// Whether it answers; `None` before the first answer or refusal.
+    pub up: Option<bool>,
+    /// Since when `up` has its value.
+    pub since: Option<Timestamp>,
+    /// Last answer.
+    pub last_seen: Option<Timestamp>,
+    /// The broker's words when it does not answer, or rights that are missing.
+    pub detail: String,
+    /// Streams found, by name.
+    pub streams: Vec<String>,
+    /// Cluster id as the broker says it.
+    pub cluster_id: Option<String>,
+}
+
+/// Reads the streams of one cluster. Runs on a thread of its own until stopped.
+pub trait Read: Send {
+    /// Reads until [`Stop`]. An unreachable cluster is a state, not an end: it retries with backoff.
+    ///
+    /// # Errors
+    /// Only what no retry can mend (a client that cannot be created from its configuration).
+    fn run(self: Box<Self>, context: ReadContext) -> Result<(), ReadError>;
+}
+
+/// Why a reader gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The client refuses its configuration.
+    #[error("cluster {cluster}: {detail}")]
+    Config {
+        /// Cluster by name.
+        cluster: String,
+        /// The client's words.
+        detail: String,
+    },
+}
+
+/// One record to append.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Partitioning key.
+    pub key: Option<Vec<u8>>,
+    /// Payload; `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// Headers in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Record time to write (demo's backdated traffic); `None`: the log assigns it.
+    pub record_time: Option<Timestamp>,
+}
+
+/// Where a record was appended.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Appended {
+    /// Stream.
+    pub stream: String,
+    /// Partition.
+    pub partition: u32,
+    /// Position.
+    pub position: u64,
+}
+
+/// Why nothing was acknowledged. The caller may send the same records again.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The log is down or too slow; try again later.
+    #[error("the log did not acknowledge: {0}")]
+    Unavailable(String),
+    /// The log will never take it (too large, no right, no such stream).
+    #[error("the log refused: {0}")]
+    Refused(String),
+}
+
+/// A future in a box: traits of this room are used as objects.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Appends to the streams of one cluster.
+pub trait Write: Send + Sync {
+    /// Appends all records to `stream`; `Ok` only after the log acknowledged every one (Kafka `acks=all`, embedded: fsync).
+    /// On `Err` some may have been appended: ids make repeats harmless.
+    fn append<'a>(&'a self, stream: &'a str, records: Vec<NewRecord>) -> Boxed<'a, Result<Vec<Appended>, WriteError>>;
+}
+
+/// One line of `doctor`: a check, whether it holds, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// `Some(true)` holds, `Some(false)` does not, `None` could not be told.
+    pub ok: Option<bool>,
+    /// What was found.
+    pub detail: String,
+    /// How to mend it; empty where there is nothing to mend.
+    pub mend: String,
+}
+
+/// One raw record as `sample` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Stream, partition, position.
+    pub at: (String, u32, u64),
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Payload.
+    pub payload: Option<Vec<u8>>,
+    /// Headers; names need not be UTF-8.
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Record time.
+    pub record_time: Option<Timestamp>,
+}
+
+/// Looks at a cluster on an operator's behalf (`doctor`, `sample`), never because of a page or a scrape.
+pub trait Inspect: Send {
+    /// Reaches the cluster and checks every right that the given streams need. Blocking, within `deadline`.
+    fn doctor(&self, streams: &[StreamSpec], deadline: Duration) -> Vec<Finding>;
+
+    /// The newest `count` records of a stream. Blocking, within `deadline`.
+    ///
+    /// # Errors
+    /// In words for an operator.
+    fn sample(&self, stream: &str, count: usize, deadline: Duration) -> Result<Vec<RawRecord>, String>;
+}

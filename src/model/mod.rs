@@ -1,0 +1,16 @@
+//! The vocabulary of the crate: plain data, no logic, no I/O, no async.
+//!
+//! Terms are those of the field: cluster, stream, partition, generation, position, event, flow,
+//! stage, hop, transaction, status, outcome. Everything above this layer speaks in these types.
+
+mod batch;
+mod event;
+mod position;
+mod spec;
+mod units;
+
+pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
+pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceContext};
+pub use position::{Began, Positions, SourceKey, SourcePosition};
+pub use spec::{FieldPath, FlowSpec, Format, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec};
+pub use units::{MICROS_PER_SECOND, Timestamp};

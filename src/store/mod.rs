@@ -1,0 +1,117 @@
+//! Durable bytes. This room knows keys and blobs, not what they mean.
+//!
+//! One [`Changes`] is one durable transaction: after `commit` returned `Ok`, a crash at any moment
+//! leaves all of it or, before that, nothing of it. Each value carries a checksum of ours; a store
+//! that fails its integrity check is refused ([`StoreError::Damaged`]), never silently reset.
+
+use std::path::PathBuf;
+
+/// Key of one blob: a kind (the meaning is the caller's) and a number within the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlobKey {
+    /// Kind of blob.
+    pub kind: u8,
+    /// Number within the kind.
+    pub number: u64,
+}
+
+/// All that changed since the last checkpoint: one durable transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Blobs to write, each key once.
+    pub puts: Vec<(BlobKey, Vec<u8>)>,
+    /// Blobs to remove.
+    pub deletes: Vec<BlobKey>,
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds it.
+    #[error("{path} is in use by another process")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its content is not what was written. Exit code 4.
+    #[error("{path} is damaged: {detail}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Written by a version that we do not read.
+    #[error("{path} has format {found}, this version reads {known}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Found in the file.
+        found: u32,
+        /// What we read.
+        known: u32,
+    },
+    /// The disk said no.
+    #[error("{path}: {detail}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        detail: String,
+    },
+}
+
+/// A durable map of blobs. The life of one: `load` once, then `commit` for each checkpoint.
+pub trait StateStore: Send {
+    /// Hands every stored blob to `each`, in key order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a blob's checksum or the file's structure is wrong.
+    fn load(&mut self, each: &mut dyn FnMut(BlobKey, &[u8])) -> Result<(), StoreError>;
+
+    /// Makes all changes durable, or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the disk refuses; the changes must then be handed in again.
+    fn commit(&mut self, changes: &Changes) -> Result<(), StoreError>;
+}
+
+/// An answer that was given once and is given again for the same idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What a key means at the moment it is claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// First sight: do the work, then `finish` or `release`.
+    Fresh,
+    /// Done before with the same body: give this answer again.
+    Replay(StoredAnswer),
+    /// Done before with another body.
+    OtherBody,
+    /// Being done at this moment.
+    InProgress,
+}
+
+/// Idempotency keys of `POST /transactions`, durable in `ledger.redb`.
+pub trait IdempotencyKeys: Send + Sync {
+    /// Claims `key` for a body with this SHA-256.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the ledger cannot be read.
+    fn claim(&self, key: &str, body: [u8; 32], now: crate::model::Timestamp) -> Result<Claim, StoreError>;
+
+    /// Stores the answer durably; it is kept for 24 h, at most `limits.idempotency_keys` of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the disk refuses: the caller must not answer 202 then.
+    fn finish(&self, key: &str, answer: &StoredAnswer) -> Result<(), StoreError>;
+
+    /// Gives the key back after a failure: the caller may try again.
+    fn release(&self, key: &str);
+}

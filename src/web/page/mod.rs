@@ -1,0 +1,1 @@
+//! Pages and their live parts. A page struct holds parts; the live frame renders the same parts.
