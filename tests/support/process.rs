@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::http::{self, Answer};
+use crate::support::http::{self, Answer};
 
 /// A serving process.
 pub struct Server {
