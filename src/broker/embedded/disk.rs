@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -35,15 +36,22 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
+/// How long a lock is waited for: a process that was just killed gives its locks back when it is gone.
+const PATIENCE: Duration = Duration::from_millis(400);
+
 /// Makes the directory and holds its lock while the returned file lives.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     fs::create_dir_all(dir).map_err(io(dir))?;
     let path = dir.join("lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
-        Err(TryLockError::Error(error)) => Err(io(&path)(error)),
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path }),
+            Err(TryLockError::Error(error)) => return Err(io(&path)(error)),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod partition;
 mod read;
 mod recover;
 mod retain;
+mod source;
 mod write;
 
 use partition::Stream;
@@ -166,6 +167,10 @@ impl Shared {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    fn count(&self) -> usize {
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn stream(&self, name: &str) -> Option<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
@@ -196,3 +201,6 @@ impl Bell {
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
