@@ -22,8 +22,12 @@
 //! ```
 
 pub mod broker;
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod model;
+pub mod run;
 pub mod snapshot;
 pub mod store;
+pub mod telemetry;
 pub mod web;
