@@ -22,9 +22,14 @@
 //! ```
 
 pub mod broker;
+pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod engine;
+pub mod loops;
 pub mod model;
+pub mod run;
 pub mod snapshot;
 pub mod store;
+pub mod telemetry;
 pub mod web;
