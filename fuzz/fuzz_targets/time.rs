@@ -6,6 +6,9 @@ use streamgauge::decode::parse_time;
 
 fuzz_target!(|text: &str| {
     let ours = parse_time(text);
+    if text.len() > 128 {
+        return; // refused by us whatever it says
+    }
     if let Ok(theirs) = text.parse::<jiff::Timestamp>() {
         let micros = theirs.as_microsecond();
         if (0..7_258_118_400_000_000).contains(&micros) {
