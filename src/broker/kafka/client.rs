@@ -112,6 +112,7 @@ impl KafkaConfig {
             ("message.timeout.ms", within.as_str()),
             ("topic.metadata.propagation.max.ms", "5000"),
             ("linger.ms", "2"),
+            ("partitioner", "murmur2_random"), // as Java producers place keys
             ("queue.buffering.max.kbytes", "32768"),
             ("message.max.bytes", "16000000"), // the broker's own limit refuses; ours must not be the lower one
         ] {
@@ -123,9 +124,12 @@ impl KafkaConfig {
     }
 }
 
-/// What a client says on its own: kept for the operator, logged, never printed.
+/// What a client says on its own: kept for the operator, logged, never printed. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Events(Arc<Said>);
+
 #[derive(Default)]
-pub(super) struct Events {
+struct Said {
     words: Mutex<Option<String>>,
     all_down: AtomicBool,
 }
@@ -133,12 +137,12 @@ pub(super) struct Events {
 impl Events {
     /// The last error in the client's words.
     pub(super) fn last_words(&self) -> Option<String> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// True once after the client lost all brokers.
     pub(super) fn take_all_down(&self) -> bool {
-        self.all_down.swap(false, Ordering::AcqRel)
+        self.0.all_down.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -158,8 +162,8 @@ impl ClientContext for Events {
         match error.rdkafka_error_code() {
             // Said of the group that we never join, by clusters that give us no right on it.
             Some(RDKafkaErrorCode::GroupAuthorizationFailed) => return,
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.all_down.store(true, Ordering::Release),
-            _ => *self.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned()),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.0.all_down.store(true, Ordering::Release),
+            _ => *self.0.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned()),
         }
         tracing::debug!(%error, reason, "kafka client");
     }

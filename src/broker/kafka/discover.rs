@@ -38,9 +38,10 @@ pub(super) fn openings(
     start: Start,
 ) -> Vec<Opening> {
     let stored = |p| positions.find(cluster, stream, p, incarnation);
-    let mine = positions.sources.iter().filter(|s| {
-        s.incarnation == incarnation && &*s.key.cluster == cluster && &*s.key.stream == stream
-    });
+    let mine = positions
+        .sources
+        .iter()
+        .filter(|s| s.incarnation == incarnation && &*s.key.cluster == cluster && &*s.key.stream == stream);
     let known: Vec<(u32, u32)> =
         mine.map(|s| (s.key.partition, s.key.generation)).chain(open.iter().copied()).collect();
     let highest = known.iter().map(|(partition, _)| *partition).max();
@@ -148,8 +149,13 @@ mod tests {
     fn after_a_crash_amid_the_openings_each_unknown_partition_is_told_apart() {
         let stored = positions(&[(2, 0, "c/t1", 70), (1, 0, "c/t1", 50)]);
         let known = |next| Begin::Known { next, leader_epoch: 3, began: Began::Beginning };
-        let expected =
-            [(1, 0, known(50)), (2, 0, known(70)), (0, 0, Begin::First(Start::Latest)), (3, 0, Begin::Zero), (4, 0, Begin::Zero)];
+        let expected = [
+            (1, 0, known(50)),
+            (2, 0, known(70)),
+            (0, 0, Begin::First(Start::Latest)),
+            (3, 0, Begin::Zero),
+            (4, 0, Begin::Zero),
+        ];
         assert_eq!(begins(&stored, ID, 5), expected);
     }
 
@@ -177,11 +183,8 @@ mod tests {
             start: Start::Latest,
             format: crate::model::Format::Auto,
         };
-        let wanted = Wanted::new(&[
-            spec(StreamName::Pattern(".*".into())),
-            spec(StreamName::Exact("orders".into())),
-        ])
-        .unwrap();
+        let wanted =
+            Wanted::new(&[spec(StreamName::Pattern(".*".into())), spec(StreamName::Exact("orders".into()))]).unwrap();
         assert_eq!(wanted.find("orders").unwrap().name, StreamName::Exact("orders".into()));
         assert_eq!(wanted.find("other").unwrap().name, StreamName::Pattern(".*".into()));
         assert!(wanted.find("__consumer_offsets").is_none());

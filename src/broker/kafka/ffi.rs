@@ -6,7 +6,7 @@
 //! destroyed when dropped, and no pointer leaves this file.
 #![allow(unsafe_code, reason = "librdkafka's C interface; every block says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,13 @@ mod answer;
 mod message;
 
 use super::client::Events;
-pub(super) use answer::{Answer, ConfigOf, May, OffsetOf, TopicFound, TopicOf};
+pub(super) use answer::{Answer, ConfigOf, OffsetOf, TopicFound, TopicOf};
 pub(super) use message::{Header, Message, Messages, Room};
+
+/// Asks for the first position of a log.
+pub(super) const BEGIN: i64 = -2;
+/// Asks for the last stable end of a log.
+pub(super) const END: i64 = -1;
 
 /// A client that lives as long as anybody needs it.
 pub(super) type Client = Arc<BaseConsumer<Events>>;
@@ -77,7 +82,8 @@ impl Fault {
         }
         // SAFETY: owned and not NULL; read before it is destroyed, destroyed once.
         unsafe {
-            let fault = Self { code: rd::rd_kafka_error_code(error).into(), words: text(rd::rd_kafka_error_string(error)) };
+            let fault =
+                Self { code: rd::rd_kafka_error_code(error).into(), words: text(rd::rd_kafka_error_string(error)) };
             rd::rd_kafka_error_destroy(error);
             Some(fault)
         }
@@ -133,10 +139,9 @@ impl Queue {
     /// Takes at most `room`'s size of messages, without waiting.
     pub(super) fn take<'q>(&'q self, room: &'q mut Room) -> Messages<'q> {
         // SAFETY: a live queue of this client; `room` has space for as many pointers as we say.
-        let count =
-            unsafe { rd::rd_kafka_consume_batch_queue(self.queue, 0, room.0.as_mut_ptr(), room.0.len()) };
+        let count = unsafe { rd::rd_kafka_consume_batch_queue(self.queue, 0, room.0.as_mut_ptr(), room.0.len()) };
         let count = usize::try_from(count).unwrap_or(0);
-        Messages { taken: &mut room.0[..count], queue: PhantomData }
+        Messages::own(room, count)
     }
 
     /// The next answer, waiting at most `timeout`.

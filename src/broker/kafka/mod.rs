@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
-//! | `read` | the reader's loop; `slot`: one partition's life; `discover`: which partitions there are; `order`: whose turn it is |
+//! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
+//! | `survey` | what the reader asks of the brokers: `discover` (partitions), `ask` (where logs stand); `slot`: one partition; `health` |
 //! | `write` | acknowledged appends |
 //! | `inspect` | `doctor` and `sample` |
 //! | `ffi` | all unsafe code |
@@ -13,11 +14,14 @@
 mod ask;
 mod client;
 mod discover;
+mod drain;
 mod ffi;
+mod health;
 mod inspect;
 mod order;
 mod read;
 mod slot;
+mod survey;
 mod write;
 
 pub use client::KafkaConfig;
