@@ -24,6 +24,7 @@
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod decode;
 pub mod engine;
 pub mod model;
 pub mod run;
