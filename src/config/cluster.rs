@@ -9,14 +9,21 @@ pub const CLUSTERS_MAX: usize = 32;
 
 /// Properties that carry a promise of ours (no group is joined, nothing is committed, only committed
 /// records are read) or have a key of their own, and why they cannot be set.
-const RESERVED: [(&str, &str); 7] = [
-    ("bootstrap.servers", "has a key of its own: bootstrap_servers"),
-    ("metadata.broker.list", "has a key of its own: bootstrap_servers"),
-    ("group.id", "is not for the observer: it joins no group"),
-    ("enable.auto.commit", "is not for the observer: it commits nothing"),
-    ("enable.auto.offset.store", "is not for the observer: it commits nothing"),
-    ("isolation.level", "is fixed: only committed records are read"),
-    ("enable.partition.eof", "is fixed: the end of a partition must be seen"),
+const RESERVED: [(&str, &str); 14] = [
+    ("bootstrap.servers", "say bootstrap_servers of the cluster instead"),
+    ("metadata.broker.list", "say bootstrap_servers of the cluster instead"),
+    ("group.id", "we join no consumer group"),
+    ("group.instance.id", "we join no consumer group"),
+    ("group.protocol", "we join no consumer group"),
+    ("enable.auto.commit", "we commit nothing to the broker"),
+    ("auto.commit.enable", "we commit nothing to the broker"),
+    ("enable.auto.offset.store", "we commit nothing to the broker"),
+    ("auto.offset.reset", "a lost position is a gap that must be shown"),
+    ("isolation.level", "aborted transactions never count"),
+    ("enable.partition.eof", "the end of a log is confirmed by it"),
+    ("transactional.id", "we write outside of transactions"),
+    ("enable.idempotence", "what we write is written once"),
+    ("acks", "only what all replicas hold is acknowledged"),
 ];
 
 /// Kind of broker.
@@ -158,7 +165,7 @@ fn read_cluster(table: &Table<'_>) -> ClusterConfig {
     let properties = table.table("properties");
     for (key, value) in properties.entries(true) {
         if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == key) {
-            properties.refuse(&key, *why, "");
+            properties.refuse(&key, format!("cannot be set: {why}"), "");
         }
         cluster.properties.push(key, value.text, value.foreign);
     }
