@@ -4,12 +4,14 @@
 //! stage, hop, transaction, status, outcome. Everything above this layer speaks in these types.
 
 mod batch;
+mod blob;
 mod event;
 mod position;
 mod spec;
 mod units;
 
 pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
+pub use blob::{BlobKey, Changes};
 pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceContext};
 pub use position::{Began, Positions, SourceKey, SourcePosition};
 pub use spec::{FieldPath, FlowSpec, Format, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec};
