@@ -16,8 +16,19 @@ use super::oracle::{Expected, FlowExpected};
 
 /// Counters that the oracle has an opinion on.
 const TOTALS: [&str; 13] = [
-    "events", "started", "in_flight", "ended", "recovered", "joined", "open_ended", "after_end", "evicted",
-    "unexplained", "duplicates", "late", "negative",
+    "events",
+    "started",
+    "in_flight",
+    "ended",
+    "recovered",
+    "joined",
+    "open_ended",
+    "after_end",
+    "evicted",
+    "unexplained",
+    "duplicates",
+    "late",
+    "negative",
 ];
 
 /// One flow as shown.
@@ -183,7 +194,8 @@ impl Differences {
 pub fn snapshot(snapshot: &Snapshot, expected: &Expected) -> Vec<String> {
     let mut out = Differences::default();
     out.check(|| "books_error".into(), &snapshot.engine.books_error, &None);
-    let names: Vec<&String> = snapshot.flows.iter().filter(|f| f.totals.events + f.totals.duplicates > 0).map(|f| &f.name).collect();
+    let names: Vec<&String> =
+        snapshot.flows.iter().filter(|f| f.totals.events + f.totals.duplicates > 0).map(|f| &f.name).collect();
     let wanted: Vec<&String> = expected.flows.keys().collect();
     out.check(|| "flows".into(), &names, &wanted);
     for view in &snapshot.flows {

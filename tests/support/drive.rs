@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streamgauge::engine::{Engine, EngineConfig};
-use streamgauge::model::{Began, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp};
+use streamgauge::model::{
+    Began, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp,
+};
 use streamgauge::snapshot::{Durable, Snapshot};
 
 use super::record::{Seen, Workload, batch};
@@ -154,10 +156,18 @@ impl<'w> Life<'w> {
     }
 
     fn pass_time(&mut self) {
-        let next = self.world.partitions.iter().filter_map(|p| p.records.iter().find(|r| r.visible > self.now)).map(|r| r.visible).min();
+        let next = self
+            .world
+            .partitions
+            .iter()
+            .filter_map(|p| p.records.iter().find(|r| r.visible > self.now))
+            .map(|r| r.visible)
+            .min();
         let idle = self.caught_up();
         self.now = match next {
-            Some(next) if idle && next.since(self.now) > 1_800 * MICROS_PER_SECOND => next.plus(-60 * MICROS_PER_SECOND),
+            Some(next) if idle && next.since(self.now) > 1_800 * MICROS_PER_SECOND => {
+                next.plus(-60 * MICROS_PER_SECOND)
+            }
             None if idle => self.now.plus(MICROS_PER_SECOND),
             _ => self.now.plus(self.rng.between(1, 4 * MICROS_PER_SECOND)),
         };
@@ -208,7 +218,8 @@ impl<'w> Life<'w> {
         }
         let end = partition.end(now);
         if to >= end && self.rng.chance(0.7) {
-            let tail = Tail { source: Arc::clone(&self.keys[i]), next: to, end: end.max(to), log_start: start, at: now };
+            let tail =
+                Tail { source: Arc::clone(&self.keys[i]), next: to, end: end.max(to), log_start: start, at: now };
             self.engine.tail(&tail);
             if self.rng.chance(0.2) {
                 self.engine.state(&self.keys[i], &SourceState::AtEnd, now);

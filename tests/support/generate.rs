@@ -167,7 +167,12 @@ fn kits(rng: &mut Rng) -> Vec<Kit> {
             spec: Some(spec("ledger", &[], &["closed"], Some(timeout))),
             ends_by_stage: true,
         },
-        Kit { name: "pay", stages: &["asked", "answered"], spec: Some(spec("pay", &[], &[], Some(timeout))), ends_by_stage: false },
+        Kit {
+            name: "pay",
+            stages: &["asked", "answered"],
+            spec: Some(spec("pay", &[], &[], Some(timeout))),
+            ends_by_stage: false,
+        },
         Kit { name: "browse", stages: &["seen", "added", "left"], spec: None, ends_by_stage: false },
         Kit { name: "default", stages: &["received"], spec: None, ends_by_stage: true },
     ];
@@ -213,7 +218,8 @@ impl Maker {
             }
             if self.rng.chance(0.1) {
                 let retried = Record { status: Status::Retried, id: self.id(), ..record.clone() };
-                self.write(i % 3, t - self.rng.between(1, SECOND), retried);
+                let before = t - self.rng.between(1, SECOND);
+                self.write(i % 3, before, retried);
             }
             let last = i + 1 == stages.len();
             let broken = i == breaks;
@@ -308,7 +314,8 @@ impl Maker {
         let delay = self.rng.between(0, SECOND / 2);
         if !record.id.is_empty() {
             if self.rng.chance(0.05) {
-                self.copy(stream, t + held + self.rng.between(0, 5 * SECOND), &record);
+                let again = t + held + self.rng.between(0, 5 * SECOND);
+                self.copy(stream, again, &record);
             }
             let never_ends = self.kits.iter().any(|k| k.name == record.flow && k.spec.is_none());
             if self.traits.copies && !never_ends && self.rng.chance(0.05) {
@@ -326,7 +333,8 @@ impl Maker {
 
     /// Records that are no events of transactions.
     fn noise(&mut self) {
-        let until = self.drafts.iter().map(|d| d.written).max().unwrap_or(0).min((EPOCH + self.traits.span + 60) * SECOND);
+        let until =
+            self.drafts.iter().map(|d| d.written).max().unwrap_or(0).min((EPOCH + self.traits.span + 60) * SECOND);
         for _ in 0..self.rng.below(1 + self.traits.transactions as u64 / 2) {
             let written = self.rng.between(EPOCH * SECOND, until.max(EPOCH * SECOND));
             let kind = match self.rng.below(4) {

@@ -15,3 +15,4 @@ pub mod oracle;
 pub mod record;
 pub mod rng;
 pub mod store;
+pub mod story;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamgauge::engine::{Checkpoint, Engine, EngineConfig};
+use streamgauge::engine::{Checkpoint, Engine, EngineConfig, Restore};
 use streamgauge::model::Positions;
 use streamgauge::snapshot::Durable;
 use streamgauge::store::{BlobKey, Changes};
@@ -44,7 +44,8 @@ impl MemoryStore {
 
     /// An engine from what is stored.
     pub fn restore(&self, config: EngineConfig) -> Engine {
-        let mut feed = |each: &mut dyn FnMut(BlobKey, &[u8])| self.blobs.iter().for_each(|(k, v)| each(*k, v));
-        Engine::restore(config, &mut feed).expect("what was committed can be restored")
+        let mut restore = Restore::new(config);
+        self.blobs.iter().for_each(|(key, bytes)| restore.blob(*key, bytes));
+        restore.finish().expect("what was committed can be restored")
     }
 }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use streamgauge::model::{Began, FlowSpec, Kind, Role, Status, Timestamp};
 
 use super::record::{Record, Seen};
-pub use expected::{Expected, FlowExpected, HopSample, Sample, Second, StreamExpected};
+pub use expected::{Expected, FlowExpected, StreamExpected};
 
 /// Copies of an event this close to the last one that counted are duplicates (inclusive), microseconds.
 const DUPLICATE_WITHIN: i64 = 600 * 1_000_000;
