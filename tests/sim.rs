@@ -7,9 +7,12 @@ mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use support::drive::{Faults, Life};
-use support::generate;
+use streamgauge::engine::Engine;
+use streamgauge::model::Input;
+use support::drive::{Faults, Life, config};
 use support::rng::Rng;
+use support::store::MemoryStore;
+use support::{generate, script};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|v| v.parse().unwrap_or_else(|e| panic!("{name}={v}: {e}")))
@@ -78,4 +81,72 @@ fn engine_and_oracle_agree_through_any_life() {
     let (looks, inexact) = (looks.into_inner(), inexact.into_inner());
     println!("{looks} comparisons, of which the engine declared {inexact} inexact");
     assert!(inexact * 20 <= looks, "{inexact} of {looks} comparisons were left out: too many to believe the rest");
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    each_seed(&seeds(40, 200), |seed| {
+        let (_, world) = generate::workload(seed);
+        let live = || {
+            let mut life = Life::new(&world, seed, Faults { crash: 0.01, commit: 0.2, outage: 0.0, look: 0.0 });
+            life.live();
+            life
+        };
+        let (a, b) = (live(), live());
+        let differs = |(x, y): (&(_, _), &(_, _))| x != y;
+        let mut pairs = a.stored().iter().zip(b.stored()).map(|(x, y)| ((x.0, x.1), (y.0, y.1)));
+        match pairs.find(|(x, y)| differs((x, y))) {
+            Some((x, y)) => vec![format!("blob {:?} and {:?} differ", x.0, y.0)],
+            None if a.stored().len() != b.stored().len() => vec!["one stores more blobs".into()],
+            None => Vec::new(),
+        }
+    });
+}
+
+#[test]
+fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
+    each_seed(&seeds(60, 400), |seed| {
+        let (_, world) = generate::workload(seed);
+        let mut life = Life::new(&world, seed, Faults { look: 0.0, ..Faults::NONE });
+        life.live();
+        let checkpoints: Vec<usize> =
+            (0..life.script.len()).filter(|i| matches!(life.script[*i], Input::Checkpoint)).collect();
+        let cut = 1 + *Rng::new(seed).pick(&checkpoints);
+
+        let mut engine = Engine::new(config(&world));
+        let mut store = MemoryStore::default();
+        script::tell(&mut engine, &mut store, &life.script[..cut]);
+        let mut restored = store.restore(config(&world));
+        let mut restored_store = MemoryStore { blobs: store.blobs.clone() };
+        let went_on = script::tell(&mut engine, &mut store, &life.script[cut..]);
+        let started_again = script::tell(&mut restored, &mut restored_store, &life.script[cut..]);
+        let differs = |(n, (a, b)): (usize, (&std::sync::Arc<_>, &std::sync::Arc<_>))| {
+            let found = script::first_difference(&script::told(a), &script::told(b))?;
+            Some(format!("snapshot {n} after the restore:\n{found}"))
+        };
+        went_on.iter().zip(&started_again).enumerate().find_map(differs).into_iter().collect()
+    });
+}
+
+#[test]
+fn the_order_of_reading_changes_nothing() {
+    each_seed(&seeds(60, 400), |seed| {
+        let (_, world) = generate::workload(seed);
+        let mut shown: Option<String> = None;
+        for order in 0..4 {
+            let mut life = Life::new(&world, order, Faults::NONE);
+            life.now = world.ends;
+            life.catch_up(world.ends.0 + 3_000_000);
+            let text = script::told(&life.snapshot());
+            match &shown {
+                None => shown = Some(text),
+                Some(first) => {
+                    if let Some(found) = script::first_difference(first, &text) {
+                        return vec![format!("order {order}:\n{found}")];
+                    }
+                }
+            }
+        }
+        Vec::new()
+    });
 }

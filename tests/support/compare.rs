@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use streamgauge::model::{MICROS_PER_SECOND, Outcome, Timestamp};
-use streamgauge::snapshot::{FlowView, LatencyView, Point, Snapshot, WINDOWS};
+use streamgauge::snapshot::{FlowView, LatencyView, Point, Snapshot, StageView, WINDOWS};
 
 use super::oracle::exact::{is_top_edge, percentile, stands_for};
 use super::oracle::expected::StageExpected;
@@ -205,6 +205,7 @@ pub fn snapshot(snapshot: &Snapshot, expected: &Expected) -> Vec<String> {
             for stage in &view.stages {
                 let wanted = flow_expected.stages.get(&stage.name).map_or([0; 5], |s| s.by_status);
                 out.check(|| format!("{}/{} by status", view.name, stage.name), &stage.by_status, &wanted);
+                stage_rates(&view.name, stage, view.windows.iter().map(|w| w.complete), flow_expected, &mut out);
             }
         }
     }
@@ -219,6 +220,32 @@ pub fn snapshot(snapshot: &Snapshot, expected: &Expected) -> Vec<String> {
         out.check(|| format!("{stream} decode errors"), &view.decode_errors, &wanted.undecodable);
     }
     out.0
+}
+
+/// Events and errors per second of a stage, in the windows that are complete.
+fn stage_rates(
+    flow: &str,
+    stage: &StageView,
+    complete: impl Iterator<Item = bool>,
+    expected: &FlowExpected,
+    out: &mut Differences,
+) {
+    let Some(to) = expected.complete_until() else { return };
+    for (i, _) in complete.enumerate().filter(|(_, complete)| *complete) {
+        let (window, length) = WINDOWS[i];
+        let seconds = expected.stages.get(&stage.name).map(|s| s.seconds.range(to - length..to));
+        let (events, errors) = seconds.into_iter().flatten().fold((0, 0), |sum, (_, n)| (sum.0 + n.0, sum.1 + n.1));
+        for (what, rate, n) in [("events", stage.per_second[i], events), ("errors", stage.errors_per_second[i], errors)]
+        {
+            let wanted = n as f64 / length as f64;
+            if rate.is_none_or(|r| (r - wanted).abs() > 1e-6) {
+                out.0.push(format!(
+                    "{flow}/{} {what} per second in {window}: shown {rate:?}, expected {wanted}",
+                    stage.name
+                ));
+            }
+        }
+    }
 }
 
 /// One flow, by whatever way it was shown.

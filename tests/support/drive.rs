@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use streamgauge::engine::{Engine, EngineConfig};
 use streamgauge::model::{
-    Began, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp,
+    Began, Input, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp,
 };
 use streamgauge::snapshot::{Durable, Snapshot};
 
 use super::record::{Seen, Workload, batch};
 use super::rng::Rng;
 use super::store::{Handed, MemoryStore};
-use super::{compare, durable, oracle};
+use super::{compare, durable, oracle, script};
 
 /// How rough a life is.
 #[derive(Clone, Debug)]
@@ -80,11 +80,14 @@ pub struct Life<'w> {
     pub crashes: u32,
     /// Comparisons with the oracle so far, and those left out because the engine said that it is not exact.
     pub looks: (u32, u32),
+    /// All that the engines of this life were told, in order.
+    pub script: Vec<Input>,
     /// What went wrong.
     pub differences: Vec<String>,
 }
 
-fn config(world: &Workload) -> EngineConfig {
+/// The configuration of a world.
+pub fn config(world: &Workload) -> EngineConfig {
     EngineConfig { flows: world.flows.clone(), limits: Limits::default(), seed: 7 }
 }
 
@@ -106,6 +109,7 @@ impl<'w> Life<'w> {
             readers: vec![Reader::default(); n],
             crashes: 0,
             looks: (0, 0),
+            script: Vec::new(),
             differences: Vec::new(),
         }
     }
@@ -127,7 +131,7 @@ impl<'w> Life<'w> {
         self.checkpoint(0.0);
         let expected_by = self.seen();
         if self.differences.is_empty() {
-            let snapshot = self.engine.tick(self.now);
+            let snapshot = self.snapshot();
             let found = durable::settled(&snapshot, &self.durable.as_ref().expect("committed twice").1);
             self.report("after everything is settled", found, &expected_by);
         }
@@ -193,7 +197,7 @@ impl<'w> Life<'w> {
                 return;
             }
             self.readers[i].blocked_until = None;
-            self.engine.state(&self.keys[i], &SourceState::Reading, now);
+            self.say(i, SourceState::Reading);
         }
         if !self.readers[i].opened {
             self.open(i);
@@ -204,7 +208,7 @@ impl<'w> Life<'w> {
         }
         let (start, next) = (partition.log_start(now), self.tracks[i].next);
         if start > next {
-            self.engine.gap(&self.keys[i], next, start, now);
+            self.feed(Input::Gap(Arc::clone(&self.keys[i]), next, start, now));
             self.tracks[i].gaps.push((next, start));
             self.tracks[i].next = start;
         }
@@ -212,7 +216,7 @@ impl<'w> Life<'w> {
         let limit = *self.rng.pick(&[1, 3, 20, 500]);
         let (records, to) = partition.fetch(now, next, limit);
         if to > next {
-            self.engine.apply(&batch(&self.keys[i], next, to, records, now));
+            self.feed(Input::Batch(batch(&self.keys[i], next, to, records, now)));
             self.tracks[i].read.push((next, to));
             self.tracks[i].next = to;
         }
@@ -220,9 +224,9 @@ impl<'w> Life<'w> {
         if to >= end && self.rng.chance(0.7) {
             let tail =
                 Tail { source: Arc::clone(&self.keys[i]), next: to, end: end.max(to), log_start: start, at: now };
-            self.engine.tail(&tail);
+            self.feed(Input::Tail(tail));
             if self.rng.chance(0.2) {
-                self.engine.state(&self.keys[i], &SourceState::AtEnd, now);
+                self.say(i, SourceState::AtEnd);
             }
         }
     }
@@ -236,7 +240,7 @@ impl<'w> Life<'w> {
             None => (0, Began::Beginning),
         };
         let log_start = partition.log_start(self.now);
-        self.engine.open(&SourceOpen {
+        let open = SourceOpen {
             source: Arc::clone(&self.keys[i]),
             incarnation: partition.incarnation.clone(),
             next,
@@ -245,7 +249,8 @@ impl<'w> Life<'w> {
             role: partition.role,
             append_time: partition.append_time,
             at: self.now,
-        });
+        };
+        self.feed(Input::Open(open));
         self.readers[i].opened = true;
         let track = &mut self.tracks[i];
         track.began = Some(began);
@@ -260,7 +265,7 @@ impl<'w> Life<'w> {
         let known = self.tracks[i].began.is_some();
         if known && !self.readers[i].gone {
             self.readers[i].gone = true;
-            self.engine.state(&self.keys[i], &SourceState::Gone, self.now);
+            self.say(i, SourceState::Gone);
         }
     }
 
@@ -268,12 +273,12 @@ impl<'w> Life<'w> {
         if self.readers[i].opened && self.world.partitions[i].exists(self.now) {
             let seconds = self.rng.between(1, 40);
             self.readers[i].blocked_until = Some(self.now.plus(seconds * MICROS_PER_SECOND));
-            self.engine.state(&self.keys[i], &SourceState::Unreachable("no leader".into()), self.now);
+            self.say(i, SourceState::Unreachable("no leader".into()));
         }
     }
 
     /// Reads all that there is at `until`, and confirms every end there.
-    fn catch_up(&mut self, until: i64) {
+    pub fn catch_up(&mut self, until: i64) {
         self.now = Timestamp(until);
         let mut order: Vec<usize> = (0..self.keys.len()).collect();
         for _ in 0..200 {
@@ -291,16 +296,16 @@ impl<'w> Life<'w> {
             let p = &self.world.partitions[i];
             if p.exists(self.now) {
                 let (next, end) = (self.tracks[i].next, p.end(self.now).max(self.tracks[i].next));
-                self.engine.state(&self.keys[i], &SourceState::AtEnd, self.now);
+                self.say(i, SourceState::AtEnd);
                 let log_start = p.log_start(self.now);
-                self.engine.tail(&Tail { source: Arc::clone(&self.keys[i]), next, end, log_start, at: self.now });
+                self.feed(Input::Tail(Tail { source: Arc::clone(&self.keys[i]), next, end, log_start, at: self.now }));
             } else {
                 self.say_gone(i);
             }
         }
         // A partition that is gone holds nothing back after 10 s: give the clock a little of that.
         for _ in 0..2 {
-            self.engine.tick(self.now);
+            self.snapshot();
             if self.readers.iter().any(|r| r.gone) {
                 self.now = self.now.plus(11 * MICROS_PER_SECOND);
                 self.confirm();
@@ -313,7 +318,13 @@ impl<'w> Life<'w> {
             let p = &self.world.partitions[i];
             if p.exists(self.now) {
                 let (next, log_start) = (self.tracks[i].next, p.log_start(self.now));
-                self.engine.tail(&Tail { source: Arc::clone(&self.keys[i]), next, end: next, log_start, at: self.now });
+                self.feed(Input::Tail(Tail {
+                    source: Arc::clone(&self.keys[i]),
+                    next,
+                    end: next,
+                    log_start,
+                    at: self.now,
+                }));
             }
         }
     }
@@ -322,7 +333,7 @@ impl<'w> Life<'w> {
         if self.rng.chance(self.faults.look) {
             self.look("on the way");
         } else {
-            let snapshot = self.engine.tick(self.now);
+            let snapshot = self.snapshot();
             let found = balanced(&snapshot);
             self.report("on the way", found, &[]);
         }
@@ -333,7 +344,7 @@ impl<'w> Life<'w> {
         if !self.differences.is_empty() {
             return;
         }
-        let snapshot = self.engine.tick(self.now);
+        let snapshot = self.snapshot();
         let mut found = balanced(&snapshot);
         let seen = self.seen();
         let oracle = oracle::Oracle::new(&self.world.flows, &seen, Limits::default().history_1s_seconds);
@@ -374,7 +385,10 @@ impl<'w> Life<'w> {
     fn checkpoint(&mut self, refuses: f64) {
         let (handed, tracks) = match self.pending.take() {
             Some(pending) => pending,
-            None => (Handed::from(self.engine.checkpoint()), self.tracks.clone()),
+            None => {
+                self.script.push(Input::Checkpoint);
+                (Handed::from(self.engine.checkpoint()), self.tracks.clone())
+            }
         };
         if self.rng.chance(refuses) {
             self.pending = Some((handed, tracks));
@@ -413,7 +427,18 @@ impl<'w> Life<'w> {
 
     /// A snapshot at this moment.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        self.script.push(Input::Tick(self.now));
         self.engine.tick(self.now)
+    }
+
+    /// Everything that the engine is told goes this way, and is remembered.
+    fn feed(&mut self, input: Input) {
+        script::feed(&mut self.engine, &input);
+        self.script.push(input);
+    }
+
+    fn say(&mut self, i: usize, state: SourceState) {
+        self.feed(Input::State(Arc::clone(&self.keys[i]), state, self.now));
     }
 }
 

@@ -240,6 +240,11 @@ impl Maker {
                 record.outcome = Some(Outcome::Ok);
             }
             let ended = record.outcome.is_some();
+            if self.rng.chance(0.1) {
+                // A step that nobody declared.
+                let id = self.id();
+                self.write(i % 3, t, Record { stage: "looked up".to_owned(), id, outcome: None, ..record.clone() });
+            }
             self.write(i % 3, t, record);
             if ended && fate < 0.12 {
                 break;

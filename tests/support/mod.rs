@@ -14,5 +14,7 @@ pub mod generate;
 pub mod oracle;
 pub mod record;
 pub mod rng;
+pub mod script;
 pub mod store;
 pub mod story;
+pub mod wire;

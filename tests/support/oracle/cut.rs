@@ -7,6 +7,8 @@ use super::Hole;
 
 /// Record times that the quartile looks back on.
 const LOOK_BACK: usize = 64;
+/// Record times of producers that must be known before the frontier is believed: among fewer, one clock ahead decides.
+const BELIEVED: usize = 8;
 
 /// Where one record is cut.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,9 @@ pub fn cuts(source: &Seen, history: i64) -> Vec<Cut> {
         } else {
             times.extend(record.record_time.map(|t| t.0));
             let quartile = upper_quartile(&times[times.len().saturating_sub(LOOK_BACK)..]);
-            frontier = frontier.max(quartile);
+            if times.len() >= BELIEVED {
+                frontier = frontier.max(quartile);
+            }
             record.record_time.map(|t| t.0).max(quartile).or(event_time)
         };
         let late = matches!((at, frontier), (Some(a), Some(f)) if a < f - history * MICROS_PER_SECOND);

@@ -1,7 +1,5 @@
 //! The verdict on one transaction, from all of its events at once.
 
-use std::collections::BTreeMap;
-
 use streamgauge::model::{FlowSpec, Outcome, Status};
 
 use super::{Around, Placed};
@@ -41,11 +39,12 @@ impl<'a> Rule<'a> {
 
     /// How this event would end its transaction.
     fn end(&self, event: &Placed<'_>) -> Option<Outcome> {
-        if event.record.outcome.is_some() {
-            return event.record.outcome;
-        }
+        // What lies among the dead letters is dead, whatever the original's payload says.
         if event.dead {
             return Some(Outcome::DeadLettered);
+        }
+        if event.record.outcome.is_some() {
+            return event.record.outcome;
         }
         if !self.ends_at.contains(&event.record.stage.as_str()) {
             return None;
@@ -173,7 +172,7 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
     } else if let Some(d) = deadline.filter(|&d| passed(d)) {
         let missing = around.holes.iter().any(|h| h.from <= d && h.to >= first.cut);
         state = if missing { State::Unexplained } else { State::Ended(Outcome::TimedOut) };
-        end = (!missing).then_some((d, false));
+        end = (!missing).then_some((d, first.late));
         end_time = Some(d);
     } else if rule.never_ends && passed(last + QUIET) {
         state = State::OpenEnded;
@@ -203,7 +202,7 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
         latency: in_time.filter(|_| !joined).and_then(|i| end_to_end(events, i, &belongs)),
         recovered: mend.map(|i| (events[i].cut, events[i].late)),
         after_end: (0..events.len()).filter(|&i| after(i)).count() as u64,
-        hops: hops(events, &belongs, rule),
+        hops: if joined { Vec::new() } else { hops(events, &belongs, rule) },
         last,
         waiting_at: waiting_at(events, rule),
     }
@@ -219,32 +218,36 @@ fn end_to_end(events: &[Placed<'_>], end: usize, belongs: &[usize]) -> Option<(i
 }
 
 fn hops(events: &[Placed<'_>], belongs: &[usize], rule: &Rule<'_>) -> Vec<Hop> {
-    // Each stage's first event: declared stages by their rank, others in the order of their events.
-    let mut reached: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut names: Vec<&str> = Vec::new();
+    // The first event of each stage, in the order of the log.
+    let mut log: Vec<&Placed<'_>> = Vec::new();
     for &i in belongs {
-        let record = events[i].record;
-        if record.status == Status::Retried || record.stage.is_empty() || names.contains(&record.stage.as_str()) {
-            continue;
-        }
-        let rank = if rule.stages.is_empty() { Some(names.len()) } else { rule.declared(&record.stage) };
-        names.push(&record.stage);
-        if let Some(rank) = rank {
-            reached.insert(rank, i);
+        let stage = &events[i].record.stage;
+        if events[i].record.status != Status::Retried
+            && !stage.is_empty()
+            && log.iter().all(|e| e.record.stage != *stage)
+        {
+            log.push(&events[i]);
         }
     }
-    let chain: Vec<&Placed<'_>> = reached.values().map(|&i| &events[i]).collect();
-    chain
-        .windows(2)
-        .map(|pair| {
-            let ((from, a), (to, b)) = (time(pair[0]), time(pair[1]));
+    // A declared stage looks back along the declaration, any other along the log.
+    let before = |n: usize| match rule.declared(&log[n].record.stage) {
+        None => n.checked_sub(1),
+        Some(rank) => {
+            let earlier = (0..log.len()).filter_map(|m| Some((rule.declared(&log[m].record.stage)?, m)));
+            earlier.filter(|(r, _)| *r < rank).max().map(|(_, m)| m)
+        }
+    };
+    let pairs = (0..log.len()).filter_map(|n| Some((log[before(n)?], log[n])));
+    pairs
+        .map(|(a, b)| {
+            let ((from, from_clock), (to, to_clock)) = (time(a), time(b));
             Hop {
-                from: pair[0].record.stage.clone(),
-                to: pair[1].record.stage.clone(),
+                from: a.record.stage.clone(),
+                to: b.record.stage.clone(),
                 micros: to - from,
-                clock: Clock::both(a, b),
-                cut: pair[1].cut,
-                late: pair[1].late,
+                clock: Clock::both(from_clock, to_clock),
+                cut: b.cut,
+                late: b.late,
             }
         })
         .collect()
