@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use streamgauge::model::{Outcome, Status};
+use streamgauge::model::{Began, Outcome, Status};
 use streamgauge::snapshot::{FlowView, Snapshot};
 
 use crate::support::compare;
 use crate::support::generate::{self, Traits};
 use crate::support::oracle::exact::{bucket, edge, percentile};
 use crate::support::oracle::{Oracle, cut};
-use crate::support::record::{Record, Seen};
+use crate::support::record::{Partition, Record, Seen, Workload};
 use crate::support::story::{Story, at, ending, event, flow};
 
 fn opinion(
@@ -21,7 +21,7 @@ fn opinion(
     for (stream, records) in streams {
         story.partition(stream, records.clone());
     }
-    let seen: Vec<Seen> = story.world.partitions.iter().map(|p| p.read_whole()).collect();
+    let seen: Vec<Seen> = story.world.partitions.iter().map(Partition::read_whole).collect();
     Oracle::new(flows, &seen, 3_600).at(&|_| Some(at(now))).flows["checkout"].clone()
 }
 
@@ -100,7 +100,9 @@ fn exact_percentiles_and_buckets_are_right_where_one_can_see_it() {
 
 /// A world that an engine has read whole, with windows that hold something.
 fn read_world() -> (Story, Arc<Snapshot>) {
-    let world = generate::sized(5, Traits { undecodable: true, ..Traits::steady(300, 120) });
+    let traits = Traits { undecodable: true, ..Traits::steady(300, 120) };
+    let rich = |w: &Workload| w.flows.len() >= 3 && w.flows.iter().any(|f| f.name == "checkout");
+    let world = (1..).map(|seed| generate::sized(seed, traits.clone())).find(rich).expect("one in a few");
     let mut story = Story::new(world.flows.clone());
     for p in &world.partitions {
         let i = story.partition_at(p.key.clone(), p.records.clone());
@@ -193,6 +195,7 @@ fn a_wrong_number_is_found() {
 fn a_lost_record_and_a_record_too_many_are_found() {
     let (story, snapshot) = read_world();
     let whole = story.seen();
+    assert_eq!(compare::snapshot(&snapshot, &story.expected(&snapshot)), Vec::<String>::new());
     let watermark = |name: &str| snapshot.flows.iter().find(|f| f.name == name).and_then(|f| f.watermark);
     let mut tried = 0;
     for i in 0..whole.len() {
@@ -209,4 +212,44 @@ fn a_lost_record_and_a_record_too_many_are_found() {
         }
     }
     assert!(tried > 50, "only {tried} records tried");
+}
+
+#[test]
+fn generated_worlds_hold_every_trouble_that_there_is_a_number_for() {
+    let mut sum = std::collections::BTreeMap::<&str, u64>::new();
+    for seed in 1..=200 {
+        let (_, world) = generate::workload(seed);
+        let middle = |p: &Partition| match p.latest {
+            false => p.read_whole(),
+            true => Seen { began: Began::Middle(world.begins), ..p.read_whole() },
+        };
+        let seen: Vec<Seen> = world.partitions.iter().map(middle).collect();
+        let far = world.ends.plus(7_200_000_000);
+        let expected = Oracle::new(&world.flows, &seen, 3_600).at(&|_| Some(far));
+        for flow in expected.flows.values() {
+            assert!(flow.balanced(), "seed {seed}: {:?}", flow.totals);
+            let t = &flow.totals;
+            let hops = flow.hops.values().flatten();
+            for (name, n) in [
+                ("ok", t.outcomes.ok),
+                ("failed", t.outcomes.failed),
+                ("compensated", t.outcomes.compensated),
+                ("dead_lettered", t.outcomes.dead_lettered),
+                ("timed_out", t.outcomes.timed_out),
+                ("recovered", t.recovered),
+                ("joined", t.joined),
+                ("open_ended", t.open_ended),
+                ("after_end", t.after_end),
+                ("unexplained", t.unexplained),
+                ("in_flight", t.in_flight),
+                ("duplicates", t.duplicates),
+                ("late", t.late),
+                ("negative hops", hops.filter(|h| h.micros < 0).count() as u64),
+            ] {
+                *sum.entry(name).or_default() += n;
+            }
+        }
+    }
+    assert!(sum.values().all(|n| *n >= 20), "{sum:?}");
+    println!("{sum:?}");
 }

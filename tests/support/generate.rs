@@ -361,7 +361,7 @@ impl Maker {
 
     /// Puts the drafts into their partitions, in the order in which they can be read.
     fn finish(mut self) -> Workload {
-        let (begins, ends) = (Timestamp(EPOCH * SECOND), self.drafts.iter().map(|d| d.written + d.delay).max());
+        let (begins, ends) = (Timestamp((EPOCH - 10) * SECOND), self.drafts.iter().map(|d| d.written + d.delay).max());
         let ends = Timestamp(ends.unwrap_or(begins.0).max(begins.0));
         let changes = EPOCH * SECOND + self.rng.between(0, self.traits.span * SECOND);
         let (anew, grows) = (self.rng.below(3) as usize, self.rng.below(3) as usize);
@@ -422,6 +422,9 @@ impl Maker {
         let millis = |micros: i64| Some(Timestamp(micros / 1_000 * 1_000));
         if home.append_time {
             record.record_time = millis(record.visible.0);
+            if record.transaction.is_empty() && record.kind == Kind::Event && self.rng.chance(0.2) {
+                record.record_time = millis(record.visible.0 - 7_200 * SECOND); // the broker's clock was set back
+            }
         } else {
             let settled = home.records.len() > 8;
             record.record_time = millis(draft.written);

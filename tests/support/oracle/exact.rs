@@ -28,14 +28,17 @@ pub fn bucket(v: f64) -> i32 {
     low
 }
 
+/// `(bucket, count)`, ascending.
+pub type Buckets = Vec<(i32, u64)>;
+
 /// Counts by bucket: of positive samples, of negative ones by absolute value, and of zeros.
-pub fn buckets(micros: &[i64]) -> (Vec<(i32, u64)>, Vec<(i32, u64)>, u64) {
+pub fn buckets(micros: &[i64]) -> (Buckets, Buckets, u64) {
     let side = |sign: i64| {
         let mut counts = std::collections::BTreeMap::new();
         for m in micros.iter().filter(|m| m.signum() == sign) {
             *counts.entry(bucket(m.unsigned_abs() as f64 / 1e6)).or_insert(0u64) += 1;
         }
-        counts.into_iter().collect::<Vec<_>>()
+        counts.into_iter().collect::<Buckets>()
     };
     (side(1), side(-1), micros.iter().filter(|m| **m == 0).count() as u64)
 }
