@@ -17,7 +17,7 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("engine", "snapshot", "the engine builds the read model"),
     ("app", "config", "wiring is handed the whole configuration"),
     ("cli", "config", "commands read the configuration"),
-    ("cli", "app", "commands start the application"),
+    ("app", "cli", "the program that the command line runs"),
     ("main", "cli", "the binary is its command line"),
 ];
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
-use crate::broker::kafka::{KafkaInspect, KafkaRead, KafkaWrite};
+use crate::broker::kafka::{KafkaConfig, KafkaInspect, KafkaRead, KafkaWrite};
 use crate::broker::{ClusterHealth, DecodeSample, Inspect, Read, ReadContext, Stop, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
 use crate::model::{Input, Limits, Positions};
@@ -58,7 +58,7 @@ impl Clusters {
             (ClusterKind::Embedded, Some(log)) => log.writer(),
             (ClusterKind::Embedded, None) => return Err(StartError::Config("the embedded log is not open".into())),
             (ClusterKind::Kafka, _) => {
-                Arc::new(KafkaWrite::new(&cluster.bootstrap_servers, cluster.properties.pairs()).map_err(StartError::Config)?)
+                Arc::new(KafkaWrite::new(kafka(cluster)).map_err(StartError::Config)?)
             }
         };
         Ok(Some(Publish { write, cluster: wanted.cluster.clone(), stream: wanted.stream.clone() }))
@@ -73,9 +73,7 @@ impl Clusters {
             let reader: Box<dyn Read> = match (cluster.kind, &self.log) {
                 (ClusterKind::Embedded, Some(log)) => log.reader(),
                 (ClusterKind::Embedded, None) => continue,
-                (ClusterKind::Kafka, _) => {
-                    Box::new(KafkaRead::new(&cluster.bootstrap_servers, cluster.properties.pairs()).map_err(StartError::Config)?)
-                }
+                (ClusterKind::Kafka, _) => Box::new(KafkaRead::new(kafka(cluster))),
             };
             let context = ReadContext {
                 cluster: cluster.name.as_str().into(),
@@ -98,13 +96,21 @@ impl Clusters {
     }
 }
 
+/// The Kafka client's view of a cluster.
+pub(super) fn kafka(cluster: &ClusterConfig) -> KafkaConfig {
+    KafkaConfig {
+        bootstrap_servers: cluster.bootstrap_servers.clone(),
+        properties: cluster.properties.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+    }
+}
+
 /// Looks at one cluster for `doctor` and `sample`, without starting anything else.
 ///
 /// # Errors
 /// In words for an operator.
-pub fn inspector(config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Inspect>, String> {
+pub(super) fn inspector(config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Inspect>, String> {
     match cluster.kind {
-        ClusterKind::Kafka => Ok(Box::new(KafkaInspect::new(&cluster.bootstrap_servers, cluster.properties.pairs())?)),
+        ClusterKind::Kafka => Ok(Box::new(KafkaInspect::new(cluster.name.as_str(), kafka(cluster)))),
         ClusterKind::Embedded => EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall)
             .map(|log| log.inspector())
             .map_err(|e| e.to_string()),

@@ -5,6 +5,9 @@
 //! ```
 
 mod brokers;
+mod program;
+
+pub use program::Wiring;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +19,17 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::broker::Stop;
+use crate::cli::{DemoOptions, Exit};
 use crate::config::Config;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
-use crate::loops::{self, EngineLoop, EngineStats, Keeper, KeeperState, StatusLoop, Ticker};
-use crate::model::{Input, Limits, WebLimits};
+use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
+use crate::model::Input;
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{Durable, Snapshot};
-use crate::store::{Ledger, RedbStore, StateStore, StoreError};
-use crate::telemetry::SelfMetrics;
+use crate::store::{Ledger, RedbState, StateStore, StoreError};
+use crate::telemetry::{self, Metrics};
 use crate::web::{BindError, Publish, Server, Status, WebConfig, WebContext};
 use brokers::Clusters;
 
@@ -36,21 +40,13 @@ const SAMPLE_QUEUE: usize = 256;
 /// Ports tried after the wanted one by the demo.
 const NEXT_PORTS: u16 = 50;
 
-/// The demo's wishes.
-#[derive(Clone, Copy, Debug)]
-pub struct DemoPlan {
-    /// Makes the traffic repeatable.
-    pub seed: u64,
-    /// Scales the traffic; 1 is about 25 transactions per second.
-    pub rate: f64,
-}
 
 /// What to run.
 pub struct Plan {
     /// The checked configuration.
     pub config: Config,
     /// Traffic of our own, and the next free port when the wanted one is busy.
-    pub demo: Option<DemoPlan>,
+    pub demo: Option<DemoOptions>,
 }
 
 /// Why it does not run. Each has its exit code.
@@ -72,12 +68,11 @@ pub enum StartError {
 
 impl StartError {
     /// The exit code of the contract.
-    #[must_use]
-    pub const fn code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) => 2,
-            Self::Store(StoreError::Damaged { .. } | StoreError::Format { .. }) => 4,
-            Self::Bind(_) | Self::Store(_) | Self::System(_) => 3,
+            Self::Config(_) => Exit::Config,
+            Self::Store(StoreError::Damaged { .. } | StoreError::Format { .. }) => Exit::Damaged,
+            Self::Bind(_) | Self::Store(_) | Self::System(_) => Exit::Start,
         }
     }
 }
@@ -86,7 +81,7 @@ impl StartError {
 ///
 /// # Errors
 /// [`StartError`]: it never served.
-pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<bool, StartError> {
+pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Result<bool, StartError> {
     let Plan { config, demo: demo_plan } = plan;
     let limits = Arc::new(config.limits.clone());
     std::fs::create_dir_all(&config.data_dir)
@@ -106,8 +101,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<boo
     let base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
     let keeper_busy = Arc::new(AtomicBool::new(false));
-    let stats = Arc::new(EngineStats::default());
-    metrics.observe(&stats, &keeper_states);
+    let metrics = Metrics::new(&telemetry.meter());
 
     let publish = clusters.publish(&config)?;
     let context = WebContext {
@@ -119,7 +113,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<boo
         limits: Arc::clone(&limits),
         now: wall,
     };
-    let server = bind(runtime, &config, context, demo_plan.is_some())?;
+    let server = bind(runtime, &config, context, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
 
     let mut supervisor = Supervisor::new();
@@ -135,6 +129,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<boo
         durable,
         state: keeper_state,
         stop: stopping,
+        metrics: metrics.clone(),
         now: wall,
     };
     // Engine and keeper end when their senders are gone; nobody has to ask them.
@@ -142,7 +137,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<boo
         keeper_loop.run();
         Ok(())
     })?;
-    let engine_loop = EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, stats };
+    let engine_loop = EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, metrics };
     supervisor.thread("engine", Stage::Engine, || {}, move || {
         engine_loop.run();
         Ok(())
@@ -198,7 +193,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, metrics: &SelfMetrics) -> Result<boo
 /// Opens the state and makes an engine of it.
 fn restore(config: &Config) -> Result<(Engine, Box<dyn StateStore>), StartError> {
     let path = config.data_dir.join("state.redb");
-    let mut store = RedbStore::open(&path)?;
+    let mut store = RedbState::open(&path)?;
     let mut restore = Restore::new(EngineConfig {
         flows: config.flows.clone(),
         limits: config.limits.clone(),
@@ -225,10 +220,10 @@ fn base_status(config: &Config, demo: bool) -> Status {
     }
 }
 
-/// Binds; the demo takes the next free port when its own is busy and says so.
-fn bind(runtime: &Runtime, config: &Config, context: WebContext, demo: bool) -> Result<Server, StartError> {
+/// Binds; a demo without `--listen` takes the next free port when its own is busy and says so.
+fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool) -> Result<Server, StartError> {
     let mut wanted = config.listen;
-    let last = wanted.port().saturating_add(if demo && wanted.port() != 0 { NEXT_PORTS } else { 0 });
+    let last = wanted.port().saturating_add(if may_move && wanted.port() != 0 { NEXT_PORTS } else { 0 });
     loop {
         let web = WebConfig::new(config.web_limits.clone(), config.base_path(), config.public_url.clone());
         let web = match &config.auth.users_file {

@@ -1,7 +1,7 @@
 //! The engine's thread: the one owner of all state.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,11 @@ use tokio::sync::watch;
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
 use crate::snapshot::Snapshot;
+use crate::telemetry::Metrics;
 
 /// After a partition was opened its position becomes durable at the next quiet moment, at most this
 /// much later: readers wait for it before their first read.
 const OPEN_SETTLE: Duration = Duration::from_millis(20);
-
-/// What the engine's thread tells about itself, for self-metrics.
-#[derive(Debug, Default)]
-pub struct EngineStats {
-    /// Events applied.
-    pub events: AtomicU64,
-    /// Batches applied.
-    pub batches: AtomicU64,
-    /// Microseconds of the last tick.
-    pub tick_micros: AtomicU64,
-    /// Checkpoints skipped because the store was still busy with the one before.
-    pub checkpoints_skipped: AtomicU64,
-}
 
 /// Owns the engine and its channels.
 pub struct EngineLoop {
@@ -40,8 +28,8 @@ pub struct EngineLoop {
     pub keeper: SyncSender<Checkpoint>,
     /// True from the moment a checkpoint is handed over until it is durable.
     pub keeper_busy: Arc<AtomicBool>,
-    /// Told about itself.
-    pub stats: Arc<EngineStats>,
+    /// Self-metrics.
+    pub metrics: Metrics,
 }
 
 impl EngineLoop {
@@ -84,8 +72,7 @@ impl EngineLoop {
         match input {
             Input::Batch(batch) => {
                 self.engine.apply(&batch);
-                self.stats.events.fetch_add(batch.events.len() as u64, Ordering::Relaxed);
-                self.stats.batches.fetch_add(1, Ordering::Relaxed);
+                self.metrics.batches(1);
             }
             Input::Tail(tail) => self.engine.tail(&tail),
             Input::State(source, state, at) => self.engine.state(&source, &state, at),
@@ -93,7 +80,7 @@ impl EngineLoop {
             Input::Tick(now) => {
                 let began = Instant::now();
                 self.snapshot.send_replace(self.engine.tick(now));
-                self.stats.tick_micros.store(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+                self.metrics.tick(began.elapsed().as_secs_f64());
             }
             Input::Open(_) | Input::Checkpoint => {}
         }
@@ -103,7 +90,6 @@ impl EngineLoop {
     fn checkpoint(&mut self) -> bool {
         // The engine is asked for its changes only when they can be taken: asking clears its dirty marks.
         if self.keeper_busy.swap(true, Ordering::AcqRel) {
-            self.stats.checkpoints_skipped.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         let _gone = self.keeper.send(self.engine.checkpoint());

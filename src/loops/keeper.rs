@@ -12,6 +12,7 @@ use crate::engine::Checkpoint;
 use crate::model::{Positions, Timestamp};
 use crate::snapshot::Durable;
 use crate::store::StateStore;
+use crate::telemetry::Metrics;
 
 /// First pause after a refused commit; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -25,10 +26,6 @@ const LAST_TRIES: Duration = Duration::from_secs(3);
 pub struct KeeperState {
     /// When the newest checkpoint became durable.
     pub committed_at: Option<Timestamp>,
-    /// How long its commit took, microseconds.
-    pub commit_micros: u64,
-    /// Bytes written by it.
-    pub bytes: u64,
     /// The disk's words while it refuses; empty otherwise.
     pub error: String,
 }
@@ -49,6 +46,8 @@ pub struct Keeper {
     pub state: watch::Sender<KeeperState>,
     /// The process was asked to stop.
     pub stop: Stop,
+    /// Self-metrics.
+    pub metrics: Metrics,
     /// The wall clock.
     pub now: fn() -> Timestamp,
 }
@@ -75,15 +74,15 @@ impl Keeper {
             let began = Instant::now();
             match self.store.commit(&checkpoint.changes) {
                 Ok(()) => {
+                    self.metrics.checkpoint(began.elapsed().as_secs_f64(), true);
                     self.state.send_replace(KeeperState {
                         committed_at: Some((self.now)()),
-                        commit_micros: began.elapsed().as_micros() as u64,
-                        bytes: checkpoint.changes.puts.iter().map(|(_, v)| v.len() as u64).sum(),
                         error: String::new(),
                     });
                     return true;
                 }
                 Err(error) => {
+                    self.metrics.checkpoint(began.elapsed().as_secs_f64(), false);
                     tracing::error!(%error, "checkpoint refused by the disk, trying again");
                     self.state.send_modify(|s| s.error = error.to_string());
                     if self.stop.is_set() && stopping.get_or_insert(began).elapsed() > LAST_TRIES {

@@ -12,7 +12,7 @@ mod keeper;
 mod status;
 mod ticker;
 
-pub use engine::{EngineLoop, EngineStats};
+pub use engine::EngineLoop;
 pub use keeper::{Keeper, KeeperState};
 pub use status::StatusLoop;
 pub use ticker::Ticker;
