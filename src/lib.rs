@@ -26,4 +26,5 @@ pub mod engine;
 pub mod model;
 pub mod snapshot;
 pub mod store;
+pub mod text;
 pub mod web;
