@@ -22,6 +22,7 @@
 //! ```
 
 pub mod broker;
+pub mod decode;
 pub mod engine;
 pub mod model;
 pub mod snapshot;
