@@ -43,6 +43,8 @@ mod process;
 mod serve;
 mod shape;
 mod sse;
+#[cfg(test)]
+mod tests;
 mod viewer;
 
 pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
