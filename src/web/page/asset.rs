@@ -14,9 +14,35 @@ pub struct Asset {
     pub content_type: &'static str,
 }
 
+/// One style sheet of several files: tokens first, then what uses them.
+const CSS: &str = concat!(
+    include_str!("../../../static/tokens.css"),
+    include_str!("../../../static/base.css"),
+    include_str!("../../../static/parts.css"),
+    include_str!("../../../static/charts.css"),
+);
+
+const fn script(text: &'static str) -> Asset {
+    Asset { bytes: text.as_bytes(), content_type: "text/javascript; charset=utf-8" }
+}
+
+const fn icon(text: &'static str) -> Asset {
+    Asset { bytes: text.as_bytes(), content_type: "image/svg+xml" }
+}
+
 /// All files by name.
-static FILES: &[(&str, Asset)] =
-    &[("icon.svg", Asset { bytes: include_bytes!("../../../static/icon.svg"), content_type: "image/svg+xml" })];
+static FILES: &[(&str, Asset)] = &[
+    ("app.css", Asset { bytes: CSS.as_bytes(), content_type: "text/css; charset=utf-8" }),
+    ("app.js", script(include_str!("../../../static/app.js"))),
+    ("live.js", script(include_str!("../../../static/live.js"))),
+    ("morph.js", script(include_str!("../../../static/morph.js"))),
+    ("chart.js", script(include_str!("../../../static/chart.js"))),
+    ("keys.js", script(include_str!("../../../static/keys.js"))),
+    ("clock.js", script(include_str!("../../../static/clock.js"))),
+    ("icon.svg", icon(include_str!("../../../static/icon.svg"))),
+    ("icon-bad.svg", icon(include_str!("../../../static/icon-bad.svg"))),
+    ("icon-off.svg", icon(include_str!("../../../static/icon-off.svg"))),
+];
 
 /// Hash over all files: one folder name, so that modules may import each other by relative names.
 static HASH: LazyLock<String> = LazyLock::new(|| {

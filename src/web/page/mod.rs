@@ -10,6 +10,14 @@ pub use crate::text::Locale;
 use crate::web::Status;
 
 mod asset;
+mod chart;
+mod frame;
+mod health;
+mod kit;
+mod part;
+mod scene;
+
+use kit::Kit;
 
 pub use asset::{Asset, asset, asset_url};
 
@@ -179,41 +187,32 @@ pub struct Part {
 /// The whole page; `None`: no such flow.
 #[must_use]
 pub fn page(view: &View, cx: &PageContext) -> Option<String> {
-    if let View::Flow(name) = view
-        && !cx.snapshot.flows.iter().any(|f| f.name == *name)
-    {
-        return None;
-    }
-    let body: String = parts(view, cx).into_iter().map(|p| p.html).collect();
-    Some(format!(
-        "<!doctype html><html lang=\"{}\"><title>Streamgauge</title><main>{body}</main></html>",
-        cx.locale.code()
-    ))
+    scene::page(view, &Kit::new(cx))
 }
 
 /// The parts of a view, the same bytes as in [`page`] with the same context.
 #[must_use]
-pub fn parts(_view: &View, cx: &PageContext) -> Vec<Part> {
-    vec![Part { id: "tiles".to_owned(), html: format!("<section id=\"tiles\">{}</section>", cx.snapshot.revision) }]
+pub fn parts(view: &View, cx: &PageContext) -> Vec<Part> {
+    scene::parts(view, &Kit::new(cx))
 }
 
 /// Chart points as JSON: the whole range (`None`: event `hist`), or those later than `after` and all that are
 /// still incomplete (event `pt`). Pass [`newest_complete`] of the frame before as `after`.
 #[must_use]
-pub fn points(_view: &View, _cx: &PageContext, _after: Option<i64>) -> String {
-    "{}".to_owned()
+pub fn points(view: &View, cx: &PageContext, after: Option<i64>) -> String {
+    scene::chart(view, &Kit::new(cx), after).json()
 }
 
 /// The newest second whose chart point is complete; `None` before anything was read.
 #[must_use]
-pub fn newest_complete(_view: &View, _cx: &PageContext) -> Option<i64> {
-    None
+pub fn newest_complete(view: &View, cx: &PageContext) -> Option<i64> {
+    scene::chart(view, &Kit::new(cx), None).newest_complete()
 }
 
-/// A page that says what went wrong and what to do.
+/// A page that says what went wrong (`title`) and what to do (`detail`).
 #[must_use]
-pub fn error_page(status: u16, _title: &str, _detail: &str, _cx: &PageContext) -> String {
-    format!("<!doctype html><title>{status}</title>")
+pub fn error_page(status: u16, title: &str, detail: &str, cx: &PageContext) -> String {
+    scene::error(status, title, detail, &Kit::new(cx))
 }
 
 /// Percent-encodes a path segment: everything but unreserved characters.
