@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -104,13 +105,9 @@ impl Shape {
     /// Picks the wanted values out of one JSON text.
     pub(super) fn pick<'a>(&self, text: Text<'a>, slots: &mut Slots<'a>) -> Result<(), Fault> {
         slots.escaped = text.escaped;
-        self.walk(text.text, slots).map_err(|e| fault(DecodeReason::InvalidJson, format!("payload: {e}")))
-    }
-
-    fn walk<'a>(&self, text: &'a str, slots: &mut Slots<'a>) -> Result<(), serde_json::Error> {
-        let mut parser = serde_json::Deserializer::from_str(text);
-        Pick { shape: self, slots }.deserialize(&mut parser)?;
-        parser.end()
+        let mut parser = serde_json::Deserializer::from_str(text.text);
+        let picked = Pick { shape: self, slots }.deserialize(&mut parser).and_then(|()| parser.end());
+        picked.map_err(|e| fault(DecodeReason::InvalidJson, format!("payload: {e}")))
     }
 
     /// The child of this name, looked for from `expected` on: producers write their members in one order.
@@ -144,7 +141,9 @@ impl<'a> DeserializeSeed<'a> for Pick<'_, '_, 'a> {
                 let raw = <&RawValue as serde::Deserialize>::deserialize(parser)?.get();
                 self.slots.raw[slot] = Some(raw);
                 if !leaf && raw.starts_with(['{', '[']) {
-                    self.shape.walk(raw, self.slots).map_err(serde::de::Error::custom)?;
+                    // Wanted itself and for what is in it: read twice, which only `error` of event v1 is.
+                    let mut parser = serde_json::Deserializer::from_str(raw);
+                    parser.deserialize_any(self).map_err(serde::de::Error::custom)?;
                 }
                 Ok(())
             }

@@ -16,12 +16,16 @@ mod event;
 mod headers;
 mod json;
 mod mapping;
+mod suggest;
+#[cfg(test)]
+mod tests;
 mod time;
 mod trace;
 mod value;
 
 pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder};
 pub use headers::Header;
+pub use suggest::suggest_mapping;
 pub use time::parse as parse_time;
 pub use trace::{hex, span_id, trace_id, traceparent};
 
