@@ -450,3 +450,32 @@ fn the_names_of_the_help_stay() {
         }
     }
 }
+
+/// The configuration inside of docker-compose.yml is one that this version reads.
+#[test]
+fn the_compose_file_holds_a_valid_configuration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let compose = std::fs::read_to_string(root.join("docker-compose.yml")).unwrap();
+    let (_, after) = compose.split_once("  streamgauge.toml:\n    content: |\n").expect("the inline configuration");
+    let inline: String = after
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with("      "))
+        .map(|line| format!("{}\n", line.trim_start()))
+        .collect();
+    // A compose file expands variables itself, and doubles a dollar that is meant.
+    assert!(!inline.contains('$') && inline.contains("[[cluster]]"), "{inline}");
+    let users = root.join("docs/examples/users");
+    let inline = inline.replace("/etc/streamgauge/users", users.to_str().unwrap());
+    let config = parse(&inline).unwrap();
+    assert!(config.warnings.is_empty() && config.check_exposure().is_ok(), "{:?}", config.warnings);
+    assert!(config.publish.is_some() && config.telemetry.otlp_endpoint.is_some());
+
+    // The users are real: their hashes are those of the password that the file names.
+    let lines = std::fs::read_to_string(users).unwrap();
+    let hashes = lines.lines().filter(|l| !l.starts_with('#')).map(|l| l.split(':').nth(1).unwrap());
+    for hash in hashes {
+        use argon2::PasswordVerifier;
+        let parsed = argon2::password_hash::phc::PasswordHash::new(hash).unwrap();
+        assert!(argon2::Argon2::default().verify_password(b"streamgauge", &parsed).is_ok(), "{hash}");
+    }
+}
