@@ -1,4 +1,7 @@
 //! `[[flow]]`: business processes, their stages, ends and deadlines.
+//!
+//! `deadlines = { stage = "8s" }` says when a transaction that waits at a stage is stuck. It is an addition to
+//! the keys of the first contract; a stage without one learns its deadline from its own history.
 
 use std::time::Duration;
 

@@ -190,17 +190,17 @@ impl Config {
     ///
     /// # Errors
     /// The problem, with its three ways out.
-    pub fn check_exposure(&self) -> Result<(), Problem> {
+    pub fn check_exposure(&self) -> Result<(), ConfigErrors> {
         if self.listen.ip().is_loopback() || self.auth.users_file.is_some() || self.auth.insecure_no_auth {
             return Ok(());
         }
         let place = self.file.clone().map_or(Place::Default, |path| Place::File { path, line: 0, column: 0 });
-        Err(Problem {
+        Err(ConfigErrors(vec![Problem {
             place,
             key: "listen".into(),
             value: format!("\"{}\"", self.listen),
             what: "everybody who reaches this address could read and post".into(),
             allowed: "an address of loopback, [auth] users_file, or --insecure-no-auth".into(),
-        })
+        }]))
     }
 }

@@ -86,12 +86,12 @@ impl std::error::Error for ConfigErrors {}
 
 /// The one of `known` that `word` was probably meant to be.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|k| (strsim::jaro_winkler(&word.to_lowercase(), k), k))
-        .filter(|(score, _)| *score >= 0.75) // below it, suggestions read as jokes
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
+    let word = word.to_lowercase();
+    // One slip per three letters, and at least one letter right; beyond it, suggestions read as jokes.
+    let letters = word.chars().count();
+    let slips = letters.div_ceil(3).min(letters.saturating_sub(1));
+    let near = known.into_iter().map(|k| (strsim::damerau_levenshtein(&word, k), k)).filter(|(d, _)| *d <= slips);
+    near.min_by_key(|(distance, _)| *distance).map(|(_, k)| k)
 }
 
 #[cfg(test)]

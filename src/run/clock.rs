@@ -68,7 +68,7 @@ mod tests {
             assert!(answer >= before, "it went back from {before:?} to {answer:?}");
             steps += 1;
         }
-        assert_eq!(steps, 200, "a gap of one second closes in two seconds");
+        assert!((199..=200).contains(&steps), "a gap of one second closes in two seconds, not {steps} times 10 ms");
     }
 
     #[test]

@@ -207,18 +207,16 @@ impl Supervisor {
     /// Blocks until something ends the process, then stops everything within `deadline`.
     /// Not for a thread of the runtime.
     pub fn run(mut self, deadline: Duration) -> Ended {
-        let reason = loop {
-            match self.events.recv() {
-                Ok(Event::Signal(name)) => break Reason::Signal(name),
-                Ok(Event::Asked(why)) => break Reason::Asked(why),
-                Ok(Event::Ended(id, result)) => {
-                    self.members[id].running = false;
-                    let why = result.err().unwrap_or_else(|| "it returned although nobody asked it to stop".into());
-                    break Reason::Died { name: self.members[id].name.clone(), why };
-                }
-                // Cannot be: `self.report` keeps the channel open.
-                Err(_) => break Reason::Asked("all members are gone".into()),
+        let reason = match self.events.recv() {
+            Ok(Event::Signal(name)) => Reason::Signal(name),
+            Ok(Event::Asked(why)) => Reason::Asked(why),
+            Ok(Event::Ended(id, result)) => {
+                self.members[id].running = false;
+                let why = result.err().unwrap_or_else(|| "it returned although nobody asked it to stop".into());
+                Reason::Died { name: self.members[id].name.clone(), why }
             }
+            // Cannot be: `self.report` keeps the channel open.
+            Err(_) => Reason::Asked("all members are gone".into()),
         };
         tracing::info!(%reason, "stopping");
         self.stop(reason, Instant::now() + deadline)

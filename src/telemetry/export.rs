@@ -68,7 +68,16 @@ pub struct Export {
     plan: Plan,
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        // Dropping a runtime blocks, which a thread of another runtime must not: the rest of it ends by itself.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Export {
@@ -108,7 +117,7 @@ impl Export {
             None => None,
         };
         drop(entered);
-        Ok(Some(Self { plan: plan.clone(), traces, metrics, runtime }))
+        Ok(Some(Self { plan: plan.clone(), traces, metrics, runtime: Some(runtime) }))
     }
 
     /// Where it goes, for the log.
@@ -135,25 +144,23 @@ impl Export {
 
     /// Exports what is queued and ends. True where the collector took all of it within `deadline`.
     #[must_use]
-    pub fn stop(self, deadline: Duration) -> bool {
+    pub fn stop(mut self, deadline: Duration) -> bool {
         // Both at once and on threads of their own: the calls block, and that of metrics knows no deadline.
         let until = Instant::now() + deadline;
         let (done, results) = sync_channel::<OTelSdkResult>(2);
         let mut waiting = 0;
-        if let Some(provider) = self.traces {
+        if let Some(provider) = self.traces.take() {
             let done = done.clone();
             waiting += 1;
             std::thread::spawn(move || done.send(provider.shutdown_with_timeout(deadline)));
         }
-        if let Some(provider) = self.metrics {
+        if let Some(provider) = self.metrics.take() {
             waiting += 1;
             std::thread::spawn(move || done.send(provider.shutdown()));
         }
-        let all = (0..waiting).all(|_| {
+        (0..waiting).all(|_| {
             results.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok_and(|result| result.is_ok())
-        });
-        self.runtime.shutdown_background();
-        all
+        })
     }
 }
 

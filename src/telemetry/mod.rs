@@ -16,6 +16,8 @@ mod export;
 mod logs;
 pub mod metrics;
 pub mod propagate;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
