@@ -290,7 +290,7 @@ fn retire(client: Client) -> Receiver<()> {
     let (done, ended) = sync_channel(1);
     let drop_it = move || {
         drop(client);
-        drop(done.send(()));
+        let _nobody_may_wait = done.send(());
     };
     if let Err(error) = thread::Builder::new().name("kafka-close".into()).spawn(drop_it) {
         tracing::debug!(%error, "closed on the reader's thread");
