@@ -6,6 +6,15 @@
 
 use std::path::PathBuf;
 
+mod ledger;
+mod memory;
+mod shelf;
+mod state;
+
+pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
+pub use memory::MemoryState;
+pub use state::RedbState;
+
 /// Key of one blob: a kind (the meaning is the caller's) and a number within the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobKey {
@@ -115,3 +124,6 @@ pub trait IdempotencyKeys: Send + Sync {
     /// Gives the key back after a failure: the caller may try again.
     fn release(&self, key: &str);
 }
+
+#[cfg(test)]
+mod tests;
