@@ -23,6 +23,7 @@
 
 pub mod broker;
 pub mod decode;
+pub mod demo;
 pub mod engine;
 pub mod model;
 pub mod snapshot;
