@@ -4,6 +4,10 @@ use divan::Bencher;
 use streamgauge::decode::{BatchBuilder, Decoder, Record};
 use streamgauge::model::{FieldPath, Format, Limits, Mapping, Outcome, OutcomeMap, Timestamp};
 
+/// Shows allocations beside the times: the usual path has none.
+#[global_allocator]
+static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
+
 const EVENTS: usize = 512;
 
 fn main() {

@@ -19,6 +19,7 @@
 //!   `Undecodable` and a [`DecodeSample`].
 
 pub mod embedded;
+pub mod kafka;
 
 use std::future::Future;
 use std::pin::Pin;

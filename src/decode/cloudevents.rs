@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Undecodable;
+use super::Fault;
 use super::draft::Draft;
 use super::event::EventV1;
 use super::headers::{Attributes, Headers};
@@ -75,16 +75,15 @@ impl Envelope {
 
     /// True where a payload without a telling header is an envelope all the same.
     pub(super) fn is_one(&self, slots: &Slots<'_>) -> bool {
-        let has = |slot: Option<usize>| slot.is_some_and(|slot| slots[slot].is_some());
+        let has = |slot: Option<usize>| slot.is_some_and(|slot| slots.has(slot));
         has(self.attributes.specversion) && has(self.attributes.source) && has(self.attributes.kind)
     }
 
     /// Reads a structured CloudEvent.
-    pub(super) fn read<'a>(&self, slots: &Slots<'a>, draft: &mut Draft<'a>) -> Result<(), Undecodable> {
+    pub(super) fn read<'a>(&self, slots: &Slots<'a>, draft: &mut Draft<'a>) -> Result<(), Fault> {
         let attributes = self.attributes.each(|name, slot| {
             let path = Path(OWNER, name);
-            let value = slots[slot].map_or(Ok(None), |raw| Value::of(raw, path))?;
-            value.map(|value| value.string(path)).transpose()
+            slots.value(slot, path)?.map(|value| value.string(path)).transpose()
         })?;
         envelope(attributes, draft)?;
         if self.data.is_data(slots) { self.data.read(slots, draft) } else { Ok(()) }
@@ -92,7 +91,7 @@ impl Envelope {
 }
 
 /// Reads the attributes of a binary CloudEvent; its data is the caller's.
-pub(super) fn binary<'a>(headers: &Headers<'a>, draft: &mut Draft<'a>) -> Result<(), Undecodable> {
+pub(super) fn binary<'a>(headers: &Headers<'a>, draft: &mut Draft<'a>) -> Result<(), Fault> {
     let attributes = headers.ce.each(|name, bytes| {
         let path = Path(OWNER, name);
         Value::of_bytes(bytes, path)?.string(path).map(Some)
@@ -109,7 +108,7 @@ pub(super) fn data_may_be_json(headers: &Headers<'_>) -> bool {
 }
 
 /// What the envelope says; the data may still say stage, transaction and service better.
-fn envelope<'a>(ce: Attributes<Cow<'a, str>>, draft: &mut Draft<'a>) -> Result<(), Undecodable> {
+fn envelope<'a>(ce: Attributes<Cow<'a, str>>, draft: &mut Draft<'a>) -> Result<(), Fault> {
     let needed =
         |name, text: Option<Cow<'a, str>>| text.filter(|t| !t.is_empty()).ok_or_else(|| Path(OWNER, name).missing());
     let version = ce.specversion.unwrap_or_default();

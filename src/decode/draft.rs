@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::batch::{BatchBuilder, Repeated};
 use super::value::Path;
-use super::{Record, Undecodable};
+use super::{Fault, Record};
 use crate::model::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, Timestamp, TraceContext};
 
 /// Fields of an event as they were found. `None` and empty both mean: not said.
@@ -41,11 +41,11 @@ impl<'a> Draft<'a> {
     pub(super) fn push(
         self,
         record: &Record<'_>,
-        verdict: Result<Kind, Undecodable>,
+        verdict: Result<Kind, Fault>,
         owner: &str,
         cap: usize,
         out: &mut BatchBuilder,
-    ) -> Result<(), Undecodable> {
+    ) -> Result<(), Fault> {
         let (kind, mut fault) = match verdict {
             Ok(kind) => (kind, None),
             Err(fault) => (Kind::Opaque, Some(fault)),

@@ -5,17 +5,61 @@
 
 use std::fmt;
 
+use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Undecodable;
+use super::value::{Path, Value};
+use super::{Fault, fault};
 use crate::model::DecodeReason;
 
 /// The most values that one shape can want: event v1, CloudEvents and event v1 in `data` together want 29.
 pub(super) const SLOTS: usize = 32;
 
 /// The picked values as raw JSON, by slot.
-pub(super) type Slots<'a> = [Option<&'a str>; SLOTS];
+#[derive(Debug, Default)]
+pub(super) struct Slots<'a> {
+    raw: [Option<&'a str>; SLOTS],
+    escaped: bool,
+}
+
+impl<'a> Slots<'a> {
+    /// True where the text has this member and it is not `null`.
+    pub(super) fn has(&self, slot: usize) -> bool {
+        self.raw[slot].is_some_and(|raw| raw != "null")
+    }
+
+    /// The value of a member; `None` where it is absent or `null`.
+    #[inline(always)]
+    pub(super) fn value(&self, slot: usize, path: Path<'_>) -> Result<Option<Value<'a>>, Fault> {
+        self.raw[slot].map_or(Ok(None), |raw| Value::of(raw, self.escaped, path))
+    }
+}
+
+/// A text that the parser may see.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub text: &'a str,
+    /// False where no string of it can hold an escape.
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// `None` where it nests deeper than `cap` (or than the parser could follow).
+    ///
+    /// A text can only do so with more than `cap` opening brackets: counting those is one vectorised
+    /// pass, and enough for nearly every record. The same pass looks for backslashes.
+    pub(super) fn new(text: &'a str, cap: usize) -> Option<Self> {
+        let cap = cap.min(PARSER_DEPTH);
+        let (mut opening, mut escaped) = (0_usize, false);
+        for chunk in text.as_bytes().chunks(128) {
+            // '[' | 0x20 == '{'; a chunk has at most 128 of them, which a byte holds.
+            opening += usize::from(chunk.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>());
+            escaped |= chunk.iter().fold(false, |found, b| found | (*b == b'\\'));
+        }
+        (opening <= cap || deepest(text) <= cap).then_some(Self { text, escaped })
+    }
+}
 
 /// Nesting that the parser underneath refuses whatever the configuration says (its own cap is 128).
 const PARSER_DEPTH: usize = 120;
@@ -59,18 +103,20 @@ impl Shape {
     }
 
     /// Picks the wanted values out of one JSON text.
-    pub(super) fn pick<'a>(&self, text: &'a str, slots: &mut Slots<'a>) -> Result<(), Undecodable> {
-        self.walk(text, slots).map_err(|e| Undecodable::new(DecodeReason::InvalidJson, format!("payload: {e}")))
+    pub(super) fn pick<'a>(&self, text: Text<'a>, slots: &mut Slots<'a>) -> Result<(), Fault> {
+        slots.escaped = text.escaped;
+        let mut parser = serde_json::Deserializer::from_str(text.text);
+        let picked = Pick { shape: self, slots }.deserialize(&mut parser).and_then(|()| parser.end());
+        picked.map_err(|e| fault(DecodeReason::InvalidJson, format!("payload: {e}")))
     }
 
-    fn walk<'a>(&self, text: &'a str, slots: &mut Slots<'a>) -> Result<(), serde_json::Error> {
-        let mut parser = serde_json::Deserializer::from_str(text);
-        Pick { shape: self, slots }.deserialize(&mut parser)?;
-        parser.end()
-    }
-
-    fn child(&self, key: &str) -> Option<&Self> {
-        self.children.iter().find(|child| *child.key == *key).map(|child| &child.shape)
+    /// The child of this name, looked for from `expected` on: producers write their members in one order.
+    #[inline]
+    fn child(&self, key: &str, expected: usize) -> Option<usize> {
+        let is_it = |child: &Child| *child.key == *key;
+        let (before, from) = self.children.split_at_checked(expected)?;
+        let later = from.iter().position(is_it).map(|at| at + expected);
+        later.or_else(|| before.iter().position(is_it))
     }
 
     fn element(&self, index: usize) -> Option<&Self> {
@@ -93,9 +139,11 @@ impl<'a> DeserializeSeed<'a> for Pick<'_, '_, 'a> {
             (None, false) => parser.deserialize_any(self),
             (Some(slot), leaf) => {
                 let raw = <&RawValue as serde::Deserialize>::deserialize(parser)?.get();
-                self.slots[slot] = Some(raw);
+                self.slots.raw[slot] = Some(raw);
                 if !leaf && raw.starts_with(['{', '[']) {
-                    self.shape.walk(raw, self.slots).map_err(serde::de::Error::custom)?;
+                    // Wanted itself and for what is in it: read twice, which only `error` of event v1 is.
+                    let mut parser = serde_json::Deserializer::from_str(raw);
+                    parser.deserialize_any(self).map_err(serde::de::Error::custom)?;
                 }
                 Ok(())
             }
@@ -111,9 +159,13 @@ impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(child) = map.next_key_seed(Key(self.shape))? {
+        let mut expected = 0;
+        while let Some(child) = map.next_key_seed(Key { of: self.shape, expected })? {
             match child {
-                Some(shape) => map.next_value_seed(Pick { shape, slots: self.slots })?,
+                Some(at) => {
+                    expected = at + 1;
+                    map.next_value_seed(Pick { shape: &self.shape.children[at].shape, slots: self.slots })?;
+                }
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
@@ -157,41 +209,29 @@ impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
 }
 
 /// Reads one key and says which child it names.
-struct Key<'s>(&'s Shape);
+struct Key<'s> {
+    of: &'s Shape,
+    expected: usize,
+}
 
-impl<'s, 'a> DeserializeSeed<'a> for Key<'s> {
-    type Value = Option<&'s Shape>;
+impl<'a> DeserializeSeed<'a> for Key<'_> {
+    type Value = Option<usize>;
 
     fn deserialize<D: serde::Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
         parser.deserialize_str(self)
     }
 }
 
-impl<'s> Visitor<'_> for Key<'s> {
-    type Value = Option<&'s Shape>;
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.child(key))
+        Ok(self.of.child(key, self.expected))
     }
-}
-
-/// True where `text` nests deeper than `cap` (or than the parser could follow).
-///
-/// A text can only do so with more than `cap` opening brackets: counting those is one vectorised
-/// pass, and enough for nearly every record.
-pub(super) fn too_deep(text: &str, cap: usize) -> bool {
-    let cap = cap.min(PARSER_DEPTH);
-    // '[' | 0x20 == '{'
-    let opening: usize = text
-        .as_bytes()
-        .chunks(128)
-        .map(|c| usize::from(c.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>()))
-        .sum();
-    opening > cap && deepest(text) > cap
 }
 
 /// Nesting of a text, brackets within strings left out.

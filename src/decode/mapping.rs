@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::draft::{Draft, said};
 use super::headers::{self, Header};
-use super::json::{Shape, Slots};
+use super::json::{Shape, Slots, Text};
 use super::value::{Path, STATUSES, Value};
-use super::{Record, Undecodable, trace};
+use super::{Fault, Record, trace};
 use crate::model::{FieldPath, Kind, Mapping, Outcome};
 
 /// What errors call the fields.
@@ -78,7 +78,7 @@ impl Map {
     }
 
     /// Picks the wanted values out of a payload.
-    pub(super) fn pick<'a>(&self, text: &'a str, slots: &mut Slots<'a>) -> Result<(), Undecodable> {
+    pub(super) fn pick<'a>(&self, text: Text<'a>, slots: &mut Slots<'a>) -> Result<(), Fault> {
         self.shape.pick(text, slots)
     }
 
@@ -89,7 +89,7 @@ impl Map {
         headers: &[Header<'a>],
         slots: &Slots<'a>,
         draft: &mut Draft<'a>,
-    ) -> Result<Kind, Undecodable> {
+    ) -> Result<Kind, Fault> {
         let value = |source: &'a Option<Source>, name| {
             source.as_ref().map_or(Ok(None), |source| look(source, Path(OWNER, name), record, headers, slots))
         };
@@ -142,9 +142,9 @@ fn look<'a>(
     record: &Record<'a>,
     headers: &[Header<'a>],
     slots: &Slots<'a>,
-) -> Result<Option<Value<'a>>, Undecodable> {
+) -> Result<Option<Value<'a>>, Fault> {
     match source {
-        Source::Slot(slot) => slots[*slot].map_or(Ok(None), |raw| Value::of(raw, path)),
+        Source::Slot(slot) => slots.value(*slot, path),
         Source::Header(name) => headers::find(headers, name).map(|bytes| Value::of_bytes(bytes, path)).transpose(),
         Source::Key => record.key.map(|bytes| Value::of_bytes(bytes, path)).transpose(),
         Source::Const(text) => Ok(Some(Value::Text(Cow::Borrowed(text)))),

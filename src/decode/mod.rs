@@ -16,12 +16,16 @@ mod event;
 mod headers;
 mod json;
 mod mapping;
+mod suggest;
+#[cfg(test)]
+mod tests;
 mod time;
 mod trace;
 mod value;
 
 pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder};
 pub use headers::Header;
+pub use suggest::suggest_mapping;
 pub use time::parse as parse_time;
 pub use trace::{hex, span_id, trace_id, traceparent};
 
@@ -30,7 +34,7 @@ use cloudevents::{Envelope, Mode};
 use draft::{Draft, said};
 use event::EventV1;
 use headers::Headers;
-use json::{SLOTS, Shape, Slots};
+use json::{Shape, Slots, Text};
 use mapping::Map;
 use value::Path;
 
@@ -59,10 +63,12 @@ pub struct Undecodable {
     pub detail: String,
 }
 
-impl Undecodable {
-    fn new(reason: DecodeReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
-    }
+/// An [`Undecodable`] on its way out: one word, so that the usual path does not pay for the rare one.
+type Fault = Box<Undecodable>;
+
+#[cold]
+fn fault(reason: DecodeReason, detail: impl Into<String>) -> Fault {
+    Box::new(Undecodable { reason, detail: detail.into() })
 }
 
 /// Decodes the records of one stream. Made once per stream: the format is compiled here.
@@ -131,7 +137,7 @@ impl Decoder {
                 ("event", self.standard(standard, payload, &headers, &mut draft))
             }
             (Plan::Mapped(map), Some(payload)) => {
-                let mut slots: Slots<'_> = [None; SLOTS];
+                let mut slots = Slots::default();
                 let picked = self.picked(map, payload, &mut unwrapped, &mut slots);
                 let read = map.read(record, looked_at, &slots, &mut draft);
                 ("map", picked.and(read))
@@ -140,7 +146,7 @@ impl Decoder {
         if verdict.is_ok() {
             draft.complete(&self.stream);
         }
-        draft.push(record, verdict, owner, self.field_bytes, out)
+        draft.push(record, verdict, owner, self.field_bytes, out).map_err(|fault| *fault)
     }
 
     /// Fills the slots of a mapping. A payload that is JSON within a JSON string is unwrapped once.
@@ -150,13 +156,13 @@ impl Decoder {
         payload: &'a [u8],
         unwrapped: &'a mut String,
         slots: &mut Slots<'a>,
-    ) -> Result<(), Undecodable> {
+    ) -> Result<(), Fault> {
         if !map.needs_json() {
             return Ok(());
         }
         let mut text = self.text(body(payload))?;
-        if text.trim_ascii_start().starts_with('"')
-            && let Ok(inner) = serde_json::from_str(text)
+        if text.text.trim_ascii_start().starts_with('"')
+            && let Ok(inner) = serde_json::from_str(text.text)
         {
             *unwrapped = inner;
             text = self.text(unwrapped.as_bytes())?;
@@ -170,9 +176,9 @@ impl Decoder {
         payload: &'a [u8],
         headers: &Headers<'a>,
         draft: &mut Draft<'a>,
-    ) -> Result<Kind, Undecodable> {
+    ) -> Result<Kind, Fault> {
         let Standard { expect, event, envelope, .. } = standard;
-        let mut slots: Slots<'a> = [None; SLOTS];
+        let mut slots = Slots::default();
         let mode = if *expect == Expect::Event { Mode::None } else { Mode::of(headers) };
         match mode {
             Mode::Structured => {
@@ -214,7 +220,7 @@ impl Decoder {
             (true, _) => Ok(Kind::Event),
             (false, Expect::Anything) => Ok(Kind::Opaque),
             (false, Expect::Event) => Err(Path("event", "transaction_id").missing()),
-            (false, Expect::CloudEvent) => Err(Undecodable::new(
+            (false, Expect::CloudEvent) => Err(fault(
                 DecodeReason::MissingField,
                 "cloudevent.subject, cloudevent.data.transaction_id: both missing",
             )),
@@ -222,19 +228,17 @@ impl Decoder {
     }
 
     /// A body as text that the parser may see: within its cap of bytes, UTF-8, not too deep.
-    fn text<'a>(&self, body: &'a [u8]) -> Result<&'a str, Undecodable> {
+    fn text<'a>(&self, body: &'a [u8]) -> Result<Text<'a>, Fault> {
         if body.len() > self.payload_bytes {
             let detail =
                 format!("payload: {} bytes, more than limits.payload_bytes = {}", body.len(), self.payload_bytes);
-            return Err(Undecodable::new(DecodeReason::TooLarge, detail));
+            return Err(fault(DecodeReason::TooLarge, detail));
         }
-        let text =
-            std::str::from_utf8(body).map_err(|e| Undecodable::new(DecodeReason::NotUtf8, format!("payload: {e}")))?;
-        if json::too_deep(text, self.json_depth) {
+        let text = std::str::from_utf8(body).map_err(|e| fault(DecodeReason::NotUtf8, format!("payload: {e}")))?;
+        Text::new(text, self.json_depth).ok_or_else(|| {
             let detail = format!("payload: nested deeper than limits.json_depth = {}", self.json_depth);
-            return Err(Undecodable::new(DecodeReason::TooDeep, detail));
-        }
-        Ok(text)
+            fault(DecodeReason::TooDeep, detail)
+        })
     }
 }
 

@@ -8,6 +8,9 @@ const LAST_SECOND: i64 = 7_258_118_400;
 /// Days before each month of a year that is no leap year.
 const DAYS_BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 
+/// Bytes of the longest text that is looked at; RFC 3339 with zone and calendar annotations stays below it.
+const LONGEST: usize = 128;
+
 /// Reads RFC 3339, or a number since 1970-01-01T00:00:00Z whose magnitude tells its unit: below 10^11
 /// seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds. Digits beyond
 /// microseconds are cut off.
@@ -17,6 +20,9 @@ const DAYS_BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304
 pub fn parse(text: &str) -> Result<Timestamp, String> {
     if let Some(time) = fixed_shape(text.as_bytes()) {
         return Ok(time);
+    }
+    if text.len() > LONGEST {
+        return Err(format!("longer than {LONGEST} bytes"));
     }
     let time = match number(text) {
         Some(time) => time?,
@@ -77,10 +83,9 @@ fn fraction(b: &[u8]) -> Option<(i64, &[u8])> {
     if !(1..=9).contains(&digits) {
         return None;
     }
-    let mut micros = 0;
-    for place in 0..6 {
-        micros = micros * 10 + if place < digits { i64::from(b[place] - b'0') } else { 0 };
-    }
+    const SCALE: [i64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    let kept = digits.min(6);
+    let micros = b[..kept].iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')) * SCALE[kept];
     Some((micros, &b[digits..]))
 }
 
@@ -126,4 +131,96 @@ fn scale(whole: i64, part: &str) -> Timestamp {
         rest = rest * 10 + part.as_bytes().get(place).map_or(0, |d| i64::from(d - b'0'));
     }
     Timestamp(micros + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_times() {
+        let second = 1_795_341_600; // date -ud 2026-11-22T10:00:00Z +%s
+        for (text, micros) in [
+            ("2026-11-22T10:00:00Z", 0),
+            ("2026-11-22T10:00:00.123Z", 123_000),
+            ("2026-11-22T10:00:00.123456789Z", 123_456),
+            ("2026-11-22T19:00:00.5+09:00", 500_000),
+            ("2026-11-22 10:00:00Z", 0),
+            ("2026-11-22t10:00:00z", 0),
+            ("1795341600", 0),
+            ("1795341600.25", 250_000),
+            ("1795341600.1234567", 123_456),
+            ("1795341600123", 123_000),
+            ("1795341600123.5", 123_500),
+            ("1795341600123456", 123_456),
+            ("1795341600123456789", 123_456),
+            ("1.7953416e9", 0),
+        ] {
+            assert_eq!(parse(text), Ok(Timestamp(second * MICROS_PER_SECOND + micros)), "{text}");
+        }
+        assert_eq!(parse("1970-01-01T00:00:00Z"), Ok(Timestamp(0)));
+        assert_eq!(parse("2024-02-29T00:00:00Z").map(Timestamp::second), Ok(1_709_164_800));
+        assert_eq!(parse("2199-12-31T23:59:59Z").map(Timestamp::second), Ok(LAST_SECOND - 1));
+    }
+
+    #[test]
+    fn absurd_times_are_refused() {
+        for text in [
+            "",
+            "-",
+            ".",
+            "now",
+            "-1",
+            "1e400",
+            "nan",
+            "99999999999",
+            "9223372036854775807",
+            "18446744073709551616",
+            "1969-12-31T23:59:59Z",
+            "2200-01-01T00:00:00Z",
+            "2026-02-30T10:00:00Z",
+            "2026-11-22T10:00:00",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T10:00:00.Z",
+            "2026-11-22T10:00:00+26:00",
+            "2026-13-22T10:00:00Z",
+            "0000-00-00T00:00:00Z",
+            "1970-01-01T00:00:00+09:00",
+            "2026-11-22T10:00:00\u{ff3a}",
+        ] {
+            assert!(parse(text).is_err(), "{text}: {:?}", parse(text));
+        }
+        let long = format!("2026-11-22T10:00:00.{}Z", "1".repeat(1_000_000));
+        assert!(parse(&long).is_err_and(|detail| detail.len() < 200));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_jiff(micros in 0..LAST_SECOND * MICROS_PER_SECOND, digits in 0_usize..=9, offset in -86_340_i32..86_340) {
+            let at = jiff::Timestamp::from_microsecond(micros).expect("in range");
+            let offset = jiff::tz::Offset::from_seconds(offset / 60 * 60).expect("in range");
+            for text in [format!("{at:.digits$}"), at.display_with_offset(offset).to_string()] {
+                let oracle: jiff::Timestamp = text.parse().expect("jiff reads what it wrote");
+                prop_assert_eq!(parse(&text), Ok(Timestamp(oracle.as_microsecond())), "{}", text);
+            }
+        }
+
+        #[test]
+        fn shapes_of_a_date_agree_with_jiff(text in "(19|20|21|22)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,10})?(Z|[+-][0-2][0-9]:[0-6][0-9])") {
+            let oracle = text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()));
+            let oracle = oracle.filter(|t| (0..LAST_SECOND).contains(&t.second()));
+            prop_assert_eq!(parse(&text).ok(), oracle, "{}", text);
+        }
+
+        #[test]
+        fn any_text_is_survived(text in any::<String>(), number in "[-+0-9.eE]{0,24}") {
+            for text in [text, number] {
+                if let Ok(time) = parse(&text) {
+                    prop_assert!((0..LAST_SECOND).contains(&time.second()));
+                }
+            }
+        }
+    }
 }

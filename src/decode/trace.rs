@@ -77,3 +77,48 @@ pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
     bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 0xf)]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn reads_the_example_of_the_standard() {
+        let context = traceparent(GOOD.as_bytes()).expect("valid");
+        assert_eq!(hex(&context.trace_id), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(hex(&context.span_id), "00f067aa0ba902b7");
+        assert_eq!(context.flags, 1);
+    }
+
+    #[test]
+    fn is_strict() {
+        let later = GOOD.replacen("00", "cc", 1);
+        assert!(traceparent(later.as_bytes()).is_some());
+        assert!(traceparent(format!("{later}-what").as_bytes()).is_some());
+        let refused = [
+            GOOD.to_uppercase(),
+            GOOD.replacen("00", "ff", 1),
+            format!("{GOOD}-"),
+            format!("{later}x"),
+            GOOD[..54].to_owned(),
+            GOOD.replace('-', "_"),
+            GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            GOOD.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            GOOD.replace("4bf", "4b "),
+            GOOD.replace("-01", "-0g"),
+            String::new(),
+        ];
+        for text in refused {
+            assert_eq!(traceparent(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// Expected values: `printf 'v1|checkout|tx-42' | sha256sum`.
+    #[test]
+    fn derived_ids_are_those_of_sha256sum() {
+        assert_eq!(hex(&trace_id("checkout", "tx-42")), "49e62c3944f7e16267922a864426493b");
+        assert_eq!(hex(&span_id("tx-42", "orders", 3, "e-1")), "2c1ac51554644158");
+    }
+}

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Undecodable, time};
+use super::{Fault, fault, time};
 use crate::model::{DecodeReason, Outcome, Status, Timestamp};
 
 /// Characters of a refused value that are repeated in the error.
@@ -38,16 +38,17 @@ impl fmt::Display for Path<'_> {
 
 impl Path<'_> {
     /// Refuses the value here.
-    pub(super) fn refuse(self, reason: DecodeReason, detail: impl fmt::Display) -> Undecodable {
-        Undecodable::new(reason, format!("{self}: {detail}"))
+    pub(super) fn refuse(self, reason: DecodeReason, detail: impl fmt::Display) -> Fault {
+        fault(reason, format!("{self}: {detail}"))
     }
 
     /// Refuses an absent value.
-    pub(super) fn missing(self) -> Undecodable {
+    pub(super) fn missing(self) -> Fault {
         self.refuse(DecodeReason::MissingField, "missing")
     }
 
-    fn expected(self, what: impl fmt::Display, got: &Value<'_>) -> Undecodable {
+    #[cold]
+    fn expected(self, what: impl fmt::Display, got: &Value<'_>) -> Fault {
         self.refuse(DecodeReason::WrongType, format_args!("expected {what}, got {got}"))
     }
 }
@@ -62,19 +63,13 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// From raw JSON; `None` for `null`, which is the same as absent.
-    pub(super) fn of(raw: &'a str, path: Path<'_>) -> Result<Option<Self>, Undecodable> {
+    /// From raw JSON; `None` for `null`, which is the same as absent. `escaped`: strings may hold escapes.
+    #[inline(always)]
+    pub(super) fn of(raw: &'a str, escaped: bool, path: Path<'_>) -> Result<Option<Self>, Fault> {
         Ok(Some(match raw.as_bytes().first() {
             Some(b'"') => {
                 let inner = raw.get(1..raw.len() - 1).unwrap_or_default();
-                Self::Text(if inner.bytes().any(|b| b == b'\\') {
-                    // The grammar was checked when it was picked: what is left to fail is half a surrogate pair.
-                    Cow::Owned(serde_json::from_str(raw).map_err(|_| {
-                        path.refuse(DecodeReason::NotUtf8, "an escape that is no character (half a surrogate pair)")
-                    })?)
-                } else {
-                    Cow::Borrowed(inner)
-                })
+                Self::Text(if escaped { Cow::Owned(unescape(raw, path)?) } else { Cow::Borrowed(inner) })
             }
             Some(b'{') => Self::Object,
             Some(b'[') => Self::Array,
@@ -84,13 +79,14 @@ impl<'a> Value<'a> {
     }
 
     /// From the bytes of a header or a key.
-    pub(super) fn of_bytes(bytes: &'a [u8], path: Path<'_>) -> Result<Self, Undecodable> {
+    pub(super) fn of_bytes(bytes: &'a [u8], path: Path<'_>) -> Result<Self, Fault> {
         let text = std::str::from_utf8(bytes);
         text.map(|t| Self::Text(Cow::Borrowed(t))).map_err(|e| path.refuse(DecodeReason::NotUtf8, e))
     }
 
     /// A string and nothing else.
-    pub(super) fn string(self, path: Path<'_>) -> Result<Cow<'a, str>, Undecodable> {
+    #[inline(always)]
+    pub(super) fn string(self, path: Path<'_>) -> Result<Cow<'a, str>, Fault> {
         match self {
             Self::Text(text) => Ok(text),
             other => Err(path.expected("a string", &other)),
@@ -98,7 +94,7 @@ impl<'a> Value<'a> {
     }
 
     /// A string, or a number or boolean as its text.
-    pub(super) fn text(self, path: Path<'_>) -> Result<Cow<'a, str>, Undecodable> {
+    pub(super) fn text(self, path: Path<'_>) -> Result<Cow<'a, str>, Fault> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Bare(bare) => Ok(Cow::Borrowed(bare)),
@@ -107,12 +103,12 @@ impl<'a> Value<'a> {
     }
 
     /// An object and nothing else.
-    pub(super) fn object(&self, path: Path<'_>) -> Result<(), Undecodable> {
+    pub(super) fn object(&self, path: Path<'_>) -> Result<(), Fault> {
         if *self == Self::Object { Ok(()) } else { Err(path.expected("an object", self)) }
     }
 
     /// A point in time: RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970 by magnitude.
-    pub(super) fn time(&self, path: Path<'_>) -> Result<Option<Timestamp>, Undecodable> {
+    pub(super) fn time(&self, path: Path<'_>) -> Result<Option<Timestamp>, Fault> {
         let text = match self {
             Self::Text(text) => text,
             Self::Bare(bare) if !bare.starts_with(['t', 'f']) => *bare,
@@ -130,7 +126,7 @@ impl<'a> Value<'a> {
     }
 
     /// One of a few words; an empty text says nothing.
-    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)], path: Path<'_>) -> Result<Option<T>, Undecodable> {
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)], path: Path<'_>) -> Result<Option<T>, Fault> {
         if let Self::Text(text) = self {
             if text.is_empty() {
                 return Ok(None);
@@ -142,6 +138,14 @@ impl<'a> Value<'a> {
         let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
         Err(path.expected(format_args!("one of {}", names.join(", ")), self))
     }
+}
+
+/// The text of a JSON string with escapes.
+#[cold]
+fn unescape(raw: &str, path: Path<'_>) -> Result<String, Fault> {
+    // The grammar was checked when it was picked: what is left to fail is half a surrogate pair.
+    let detail = "an escape that is no character (half a surrogate pair)";
+    serde_json::from_str(raw).map_err(|_| path.refuse(DecodeReason::NotUtf8, detail))
 }
 
 impl fmt::Display for Value<'_> {

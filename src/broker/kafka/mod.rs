@@ -1,0 +1,30 @@
+//! Apache Kafka and what speaks its protocol.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
+//! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
+//! | `survey` | what the reader asks of the brokers: `discover` (partitions), `ask` (where logs stand); `slot`: one partition; `health` |
+//! | `write` | acknowledged appends |
+//! | `inspect` | `doctor` and `sample` |
+//! | `ffi` | all unsafe code |
+//!
+//! No type of the client library leaves this folder.
+
+mod ask;
+mod client;
+mod discover;
+mod drain;
+mod ffi;
+mod health;
+mod inspect;
+mod order;
+mod read;
+mod slot;
+mod survey;
+mod write;
+
+pub use client::KafkaConfig;
+pub use inspect::KafkaInspect;
+pub use read::KafkaRead;
+pub use write::KafkaWrite;
