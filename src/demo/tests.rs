@@ -11,6 +11,7 @@ use crate::broker::{self, Boxed, WriteError};
 use crate::decode::{BatchBuilder, Decoder, Record};
 use crate::model::{Kind, Limits, Outcome, Status};
 
+const RATE: f64 = 22.0;
 const T0: Timestamp = Timestamp(1_795_000_000_250_000);
 
 fn at(seconds: f64) -> Timestamp {
@@ -19,7 +20,7 @@ fn at(seconds: f64) -> Timestamp {
 
 fn emissions(seed: u64, seconds: f64, live: bool) -> Vec<Emission> {
     let mut out = Vec::new();
-    Script::new(seed, 1.0, T0, live.then_some(T0)).until(at(seconds), &mut out);
+    Script::new(seed, RATE, T0, live.then_some(T0)).until(at(seconds), &mut out);
     out
 }
 
@@ -30,7 +31,7 @@ fn words(emissions: &[Emission]) -> Vec<String> {
 #[test]
 fn the_same_seed_says_the_same_however_often_it_is_asked() {
     let whole = words(&emissions(7, 120.0, true));
-    let mut script = Script::new(7, 1.0, T0, Some(T0));
+    let mut script = Script::new(7, RATE, T0, Some(T0));
     let mut parts = Vec::new();
     for step in 1..=2_400 {
         script.until(at(f64::from(step) * 0.05), &mut parts);
@@ -103,10 +104,10 @@ fn incidents_come_in_turn_and_show() {
 #[test]
 fn after_a_restart_transactions_in_flight_go_on_and_no_name_is_used_twice() {
     let mut first = Vec::new();
-    Script::new(5, 1.0, T0, Some(T0)).until(at(40.0), &mut first);
+    Script::new(5, RATE, T0, Some(T0)).until(at(40.0), &mut first);
     for pause in [0.2, 3.0, 100.0] {
         let mut second = Vec::new();
-        Script::resume(5, 1.0, at(40.0), at(40.0 + pause)).until(at(44.0 + pause), &mut second);
+        Script::resume(5, RATE, at(40.0), at(40.0 + pause)).until(at(44.0 + pause), &mut second);
         let key = |e: &Emission| (e.name, e.number, e.stage.stream);
         let before: BTreeSet<_> = first.iter().map(key).collect();
         let names: BTreeSet<Name> = first.iter().map(|e| e.name).collect();
@@ -195,7 +196,7 @@ fn history_comes_first_and_a_log_that_refuses_is_asked_again() {
     let stop = Stop::default();
     let shelf = Arc::new(Shelf { kept: Mutex::default(), calls: AtomicI64::new(0), stop: stop.clone() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let done = runtime.block_on(run(Arc::clone(&shelf) as Arc<dyn Write>, 4, 0.2, Begin::Backfill, clock, stop));
+    let done = runtime.block_on(traffic(Arc::clone(&shelf) as Arc<dyn Write>, 4, 4, Begin::Backfill, clock, stop));
     let kept = shelf.kept.lock().unwrap();
     assert_eq!((done.history + done.live, done.dropped), (kept.len() as u64, 0));
     assert!(done.history > 15_000 && done.live > 200, "{done:?}");
@@ -218,7 +219,7 @@ fn speed() {
     let stop = Stop::default();
     stop.set();
     let began = std::time::Instant::now();
-    let done = runtime.block_on(run(log.writer(), 1, 1.0, Begin::Backfill, now, stop));
+    let done = runtime.block_on(traffic(log.writer(), 1, 22, Begin::Backfill, now, stop));
     println!("history of {} records in {:?}", done.history, began.elapsed());
     let began = std::time::Instant::now();
     let all = emissions(1, 900.0, false);
