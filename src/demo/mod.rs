@@ -25,12 +25,14 @@ mod script;
 use plan::{CHECKOUT, Emission, Flow, REFUND, STREAMS};
 use script::Script;
 
+/// Transactions that begin per second at rate 1, over both flows.
+pub const TRANSACTIONS_PER_SECOND: f64 = 25.0;
 /// History written before the first live event.
 const HISTORY: i64 = 15 * 60 * MICROS_PER_SECOND;
 /// Records of history at most: at higher rates it is shorter.
 const HISTORY_RECORDS: f64 = 500_000.0;
-/// Records per checkout, those of refunds included, rounded up.
-const RECORDS: f64 = 6.5;
+/// Records of history per second at rate 1, rounded up.
+const RECORDS_PER_SECOND: f64 = 140.0;
 /// Records in one append of history.
 const CHUNK: usize = 2_000;
 /// History that is scripted at once, in microseconds: the log writes the one before it meanwhile.
@@ -44,35 +46,43 @@ const WAITING: usize = 50_000;
 /// A pause after which transactions in flight are left to their timeout instead of going on.
 const LONG_PAUSE: i64 = 10 * 60 * MICROS_PER_SECOND;
 
-/// What was appended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Appended {
-    /// Records of history.
-    history: u64,
-    /// Records of live traffic.
-    live: u64,
-    /// Records that went because the log did not answer for too long.
-    dropped: u64,
+/// How the traffic begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With 15 minutes of backdated history: the log is empty.
+    Backfill,
+    /// Without history.
+    Live,
+    /// After a restart: goes on where the log ends. Transactions that were in flight go on where they stood; the
+    /// pause itself stays empty.
+    Resume {
+        /// When the newest record was appended.
+        log_end: Timestamp,
+    },
 }
 
-/// The stream for events that users post while the demo runs.
-pub const POSTS: &str = "transactions";
-
-/// The streams and how many partitions a broker should give them, where streams have to be made beforehand.
-pub const PARTITIONS: &[(&str, u32)] =
-    &[(STREAMS[0], 3), (STREAMS[1], 3), (STREAMS[2], 3), (STREAMS[3], 3), (STREAMS[4], 1), (STREAMS[5], 1), (POSTS, 1)];
+/// What was appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Records of history.
+    pub history: u64,
+    /// Records of live traffic.
+    pub live: u64,
+    /// Records that went because the log did not answer for too long.
+    pub dropped: u64,
+}
 
 /// The streams to read, all from their beginning.
 #[must_use]
 pub fn streams(cluster: &str) -> Vec<StreamSpec> {
-    let spec = |(name, _): &(&str, u32)| StreamSpec {
+    let spec = |name: &&str| StreamSpec {
         cluster: cluster.to_owned(),
         name: StreamName::Exact((*name).to_owned()),
         role: if name.ends_with(".dlq") { Role::Dlq } else { Role::Events },
         start: Start::Earliest,
         format: Format::Auto,
     };
-    PARTITIONS.iter().map(spec).collect()
+    STREAMS.iter().map(spec).collect()
 }
 
 /// The flows, with deadlines close enough that an incident shows as stuck transactions while it lasts.
@@ -92,56 +102,17 @@ pub fn flows() -> Vec<FlowSpec> {
     vec![flow(Flow::Checkout, &CHECKOUT, &[6, 5, 12, 10]), flow(Flow::Refund, &REFUND, &[20, 45])]
 }
 
-/// Appends traffic until stopped. `rate`: checkouts per second. `backfill`: the log is empty, history comes first.
-///
-/// # Errors
-/// Never at present: a log that does not answer is asked again.
+/// Appends traffic until stopped; tells what it appended. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
+/// A log that does not answer is asked again; what then overflows is counted.
 pub async fn run(
     write: Arc<dyn Write>,
     seed: u64,
-    rate: u32,
-    backfill: bool,
-    now: fn() -> Timestamp,
-    stop: Stop,
-) -> Result<(), String> {
-    traffic(write, seed, rate, if backfill { Begin::Backfill } else { Begin::Live }, now, stop).await;
-    Ok(())
-}
-
-/// As [`run`], after a restart: goes on where the log ends (`log_end`: when its newest record was appended).
-/// Transactions that were in flight go on where they stood; the pause itself stays empty.
-///
-/// # Errors
-/// Never at present: a log that does not answer is asked again.
-pub async fn resume(
-    write: Arc<dyn Write>,
-    seed: u64,
-    rate: u32,
-    log_end: Timestamp,
-    now: fn() -> Timestamp,
-    stop: Stop,
-) -> Result<(), String> {
-    traffic(write, seed, rate, Begin::Resume { log_end }, now, stop).await;
-    Ok(())
-}
-
-/// How the traffic begins.
-#[derive(Clone, Copy, Debug)]
-enum Begin {
-    Backfill,
-    Live,
-    Resume { log_end: Timestamp },
-}
-
-async fn traffic(
-    write: Arc<dyn Write>,
-    seed: u64,
-    rate: u32,
+    rate: f64,
     begin: Begin,
     now: fn() -> Timestamp,
     stop: Stop,
 ) -> Appended {
-    let (began, rate) = (now(), f64::from(rate));
+    let began = now();
     let mut done = Appended::default();
     let script = match begin {
         Begin::Resume { log_end } if began.since(log_end) < LONG_PAUSE => Script::resume(seed, rate, log_end, began),
@@ -154,13 +125,12 @@ async fn traffic(
         }
     };
     live(&write, script, began, now, &stop, &mut done).await;
-    tracing::info!(?done, "the demo's traffic ends");
     done
 }
 
 /// Writes the history: the script runs on a thread of its own while a task per stream appends.
 async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) -> (Script, u64) {
-    let seconds = HISTORY_RECORDS / (RECORDS * rate.max(1.0));
+    let seconds = HISTORY_RECORDS / (RECORDS_PER_SECOND * rate.max(0.01));
     let from = now.plus(-HISTORY.min((seconds * MICROS_PER_SECOND as f64) as i64));
     let mut tasks = JoinSet::new();
     let mut lanes = Vec::new();

@@ -11,7 +11,7 @@ use crate::broker::{self, Boxed, WriteError};
 use crate::decode::{BatchBuilder, Decoder, Record};
 use crate::model::{Kind, Limits, Outcome, Status};
 
-const RATE: f64 = 22.0;
+const RATE: f64 = 1.0;
 const T0: Timestamp = Timestamp(1_795_000_000_250_000);
 
 fn at(seconds: f64) -> Timestamp {
@@ -196,7 +196,7 @@ fn history_comes_first_and_a_log_that_refuses_is_asked_again() {
     let stop = Stop::default();
     let shelf = Arc::new(Shelf { kept: Mutex::default(), calls: AtomicI64::new(0), stop: stop.clone() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let done = runtime.block_on(traffic(Arc::clone(&shelf) as Arc<dyn Write>, 4, 4, Begin::Backfill, clock, stop));
+    let done = runtime.block_on(run(Arc::clone(&shelf) as Arc<dyn Write>, 4, 0.2, Begin::Backfill, clock, stop));
     let kept = shelf.kept.lock().unwrap();
     assert_eq!((done.history + done.live, done.dropped), (kept.len() as u64, 0));
     assert!(done.history > 15_000 && done.live > 200, "{done:?}");
@@ -219,7 +219,7 @@ fn speed() {
     let stop = Stop::default();
     stop.set();
     let began = std::time::Instant::now();
-    let done = runtime.block_on(traffic(log.writer(), 1, 22, Begin::Backfill, now, stop));
+    let done = runtime.block_on(run(log.writer(), 1, 1.0, Begin::Backfill, now, stop));
     println!("history of {} records in {:?}", done.history, began.elapsed());
     let began = std::time::Instant::now();
     let all = emissions(1, 900.0, false);
