@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use streamgauge::decode::{BatchBuilder, Decoder, Record};
-use streamgauge::model::{FieldPath, Format, Limits, Mapping, OutcomeMap, Outcome, Timestamp};
+use streamgauge::model::{FieldPath, Format, Limits, Mapping, Outcome, OutcomeMap, Timestamp};
 
 const EVENTS: usize = 512;
 

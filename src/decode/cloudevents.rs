@@ -110,9 +110,8 @@ pub(super) fn data_may_be_json(headers: &Headers<'_>) -> bool {
 
 /// What the envelope says; the data may still say stage, transaction and service better.
 fn envelope<'a>(ce: Attributes<Cow<'a, str>>, draft: &mut Draft<'a>) -> Result<(), Undecodable> {
-    let needed = |name, text: Option<Cow<'a, str>>| {
-        text.filter(|t| !t.is_empty()).ok_or_else(|| Path(OWNER, name).missing())
-    };
+    let needed =
+        |name, text: Option<Cow<'a, str>>| text.filter(|t| !t.is_empty()).ok_or_else(|| Path(OWNER, name).missing());
     let version = ce.specversion.unwrap_or_default();
     if !version.starts_with("1.") {
         let detail = format_args!("expected 1.x, got {}", Value::Text(version));

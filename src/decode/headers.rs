@@ -80,7 +80,10 @@ impl<T> Attributes<T> {
     }
 
     /// Every attribute through `f`, with its name.
-    pub(super) fn each<U, E>(self, mut f: impl FnMut(&'static str, T) -> Result<Option<U>, E>) -> Result<Attributes<U>, E> {
+    pub(super) fn each<U, E>(
+        self,
+        mut f: impl FnMut(&'static str, T) -> Result<Option<U>, E>,
+    ) -> Result<Attributes<U>, E> {
         let mut one = |name, value: Option<T>| value.map_or(Ok(None), |value| f(name, value));
         Ok(Attributes {
             specversion: one("specversion", self.specversion)?,

@@ -123,10 +123,9 @@ impl<'a> Visitor<'a> for Pick<'_, '_, 'a> {
     fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
         let nothing = Shape::default();
         let mut index = 0;
-        while let Some(()) = seq.next_element_seed(Pick {
-            shape: self.shape.element(index).unwrap_or(&nothing),
-            slots: self.slots,
-        })? {
+        while let Some(()) =
+            seq.next_element_seed(Pick { shape: self.shape.element(index).unwrap_or(&nothing), slots: self.slots })?
+        {
             index += 1;
         }
         Ok(())
@@ -187,8 +186,11 @@ impl<'s> Visitor<'_> for Key<'s> {
 pub(super) fn too_deep(text: &str, cap: usize) -> bool {
     let cap = cap.min(PARSER_DEPTH);
     // '[' | 0x20 == '{'
-    let opening: usize =
-        text.as_bytes().chunks(128).map(|c| usize::from(c.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>())).sum();
+    let opening: usize = text
+        .as_bytes()
+        .chunks(128)
+        .map(|c| usize::from(c.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>()))
+        .sum();
     opening > cap && deepest(text) > cap
 }
 

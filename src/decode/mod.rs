@@ -214,20 +214,22 @@ impl Decoder {
             (true, _) => Ok(Kind::Event),
             (false, Expect::Anything) => Ok(Kind::Opaque),
             (false, Expect::Event) => Err(Path("event", "transaction_id").missing()),
-            (false, Expect::CloudEvent) => {
-                Err(Undecodable::new(DecodeReason::MissingField, "cloudevent.subject, cloudevent.data.transaction_id: both missing"))
-            }
+            (false, Expect::CloudEvent) => Err(Undecodable::new(
+                DecodeReason::MissingField,
+                "cloudevent.subject, cloudevent.data.transaction_id: both missing",
+            )),
         }
     }
 
     /// A body as text that the parser may see: within its cap of bytes, UTF-8, not too deep.
     fn text<'a>(&self, body: &'a [u8]) -> Result<&'a str, Undecodable> {
         if body.len() > self.payload_bytes {
-            let detail = format!("payload: {} bytes, more than limits.payload_bytes = {}", body.len(), self.payload_bytes);
+            let detail =
+                format!("payload: {} bytes, more than limits.payload_bytes = {}", body.len(), self.payload_bytes);
             return Err(Undecodable::new(DecodeReason::TooLarge, detail));
         }
-        let text = std::str::from_utf8(body)
-            .map_err(|e| Undecodable::new(DecodeReason::NotUtf8, format!("payload: {e}")))?;
+        let text =
+            std::str::from_utf8(body).map_err(|e| Undecodable::new(DecodeReason::NotUtf8, format!("payload: {e}")))?;
         if json::too_deep(text, self.json_depth) {
             let detail = format!("payload: nested deeper than limits.json_depth = {}", self.json_depth);
             return Err(Undecodable::new(DecodeReason::TooDeep, detail));

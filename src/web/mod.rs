@@ -128,7 +128,14 @@ pub struct WebLimits {
 
 impl Default for WebLimits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, items: 1_000, streams: 10_000, channels: 256, connections: 12_000, fanout_threads: 2 }
+        Self {
+            body_bytes: 1 << 20,
+            items: 1_000,
+            streams: 10_000,
+            channels: 256,
+            connections: 12_000,
+            fanout_threads: 2,
+        }
     }
 }
 
