@@ -66,6 +66,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
         View::Overview => vec![
             part::tiles(kit, &flows, lead(&flows), chart, false),
             part::attention(kit, None),
+            part::oldest(kit, &flows),
             part::map(kit, &flows, true),
             part::flows(kit, &flows),
         ],
@@ -78,6 +79,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::steps(kit, flow),
                 part::windows(kit, flow),
                 part::latency(kit, flow),
+                part::real(kit, flow),
                 part::books(kit, flow),
                 part::stuck(kit, flow),
                 part::inputs(kit),

@@ -24,9 +24,9 @@ pub use head::head;
 pub use inputs::{inputs, sources};
 pub use process::{clusters, process};
 pub use streams::streams;
-pub use stuck::stuck;
+pub use stuck::{oldest, stuck};
 pub use tiles::tiles;
-pub use windows::{latency, windows};
+pub use windows::{latency, real, windows};
 
 use super::Part;
 
