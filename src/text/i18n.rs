@@ -333,7 +333,8 @@ table! {
     outcome_name: "outcome", "결과";
     count: "count", "건수";
     n_negative: "{n} negative", "음수 {n}건";
-    real_title: "Real transactions behind the percentiles", "백분위의 실제 트랜잭션";
+    real_title: "Real transactions", "실제 트랜잭션";
+    no_real: "None is known behind these percentiles yet", "아직 백분위에 해당하는 실제 트랜잭션을 모릅니다";
     transaction: "Transaction", "트랜잭션";
     at: "at", "위치";
     latency: "latency", "지연";

@@ -141,7 +141,7 @@ pub fn steps(kit: &Kit, flow: &FlowView) -> Part {
             || number::UNKNOWN.to_owned(),
             |d| {
                 let word = if s.deadline_learned { t.learned } else { t.configured };
-                format!("{} {word}", kit.duration(Some(d)))
+                format!("{} {word}", kit.limit(d))
             },
         ),
         events: number::count(s.events),

@@ -149,8 +149,9 @@ fn in_flight(kit: &Kit, flows: &[&FlowView], single: bool) -> Tile {
     let total: u64 = known.iter().map(|f| f.totals.in_flight).sum();
     let stuck: u64 = known.iter().map(|f| f.stuck_total).sum();
     let oldest = known.iter().filter_map(|f| f.oldest.as_ref()).max_by(|a, b| a.age_seconds.total_cmp(&b.age_seconds));
-    let oldest = oldest
-        .map_or_else(String::new, |o| fill(t.oldest_at, &[("age", &kit.age(o.age_seconds)), ("stage", &o.waiting_at)]));
+    let oldest = oldest.map_or_else(String::new, |o| {
+        fill(t.oldest_at, &[("age", &kit.duration(Some(o.age_seconds))), ("stage", &o.waiting_at)])
+    });
     let stuck_text = if stuck > 0 { fill(t.n_stuck, &[("n", &number::count(stuck))]) } else { t.none_stuck.to_owned() };
     let shares: Vec<u64> = if single {
         known.iter().flat_map(|f| f.stages.iter().map(|s| s.waiting.saturating_sub(s.stuck))).collect()
