@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use socket2::SockRef;
-use streamgauge::model::{Limits, Timestamp};
+use streamgauge::model::{Limits, Timestamp, WebLimits};
 use streamgauge::snapshot::{
     Durable, FlowView, History, LatencyView, Outcomes, Point, Series, Snapshot, Totals, WINDOWS, WindowView,
 };
 use streamgauge::store::{Claim, IdempotencyKeys, StoreError, StoredAnswer};
-use streamgauge::web::{Server, Status, WebConfig, WebContext, WebLimits};
+use streamgauge::web::{Server, Status, WebConfig, WebContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
