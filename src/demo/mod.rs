@@ -33,10 +33,9 @@ const HISTORY: i64 = 15 * 60 * MICROS_PER_SECOND;
 const HISTORY_RECORDS: f64 = 500_000.0;
 /// Records of history per second at rate 1, rounded up.
 const RECORDS_PER_SECOND: f64 = 140.0;
-/// Records in one append of history.
-const CHUNK: usize = 2_000;
-/// History that is scripted at once, in microseconds: the log writes the one before it meanwhile.
-const STRIDE: i64 = 20 * MICROS_PER_SECOND;
+/// History that is scripted and appended at once, in microseconds: the streams advance together, so that a reader
+/// at their end is at no stream's end long before it is at the others'.
+const STRIDE: i64 = 10 * MICROS_PER_SECOND;
 /// How often live events are appended.
 const BEAT: Duration = Duration::from_millis(50);
 /// A clock that jumps further than this was stopped (a laptop that slept): traffic pauses instead of bursting.
@@ -135,6 +134,10 @@ async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) 
     let mut tasks = JoinSet::new();
     let mut lanes = Vec::new();
     for stream in STREAMS {
+        // Where that makes the stream, readers find all of them at once. What is wrong, the records will say.
+        let _ = write.append(stream, Vec::new()).await;
+    }
+    for stream in STREAMS {
         let (lane, mut chunks) = mpsc::channel::<Vec<NewRecord>>(4);
         lanes.push(lane);
         let write = Arc::clone(write);
@@ -153,22 +156,17 @@ async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) 
     let scripted = spawn_blocking(move || {
         let mut script = Script::new(seed, rate, from, Some(now));
         let (mut emissions, mut to) = (Vec::new(), from);
-        let mut chunks = vec![Vec::new(); STREAMS.len()];
+        let mut chunks: Vec<Vec<NewRecord>> = vec![Vec::new(); STREAMS.len()];
         while to < now {
             to = now.min(to.plus(STRIDE));
             script.until(to, &mut emissions);
             for emission in emissions.drain(..) {
-                let chunk: &mut Vec<NewRecord> = &mut chunks[emission.stage.stream];
-                chunk.push(event::record(&emission, Some(emission.at)));
-                if chunk.len() >= CHUNK {
-                    let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK));
-                    // A lane that is gone has said why.
-                    let _ = lanes[emission.stage.stream].blocking_send(full);
-                }
+                chunks[emission.stage.stream].push(event::record(&emission, Some(emission.at)));
             }
-        }
-        for (lane, rest) in lanes.iter().zip(chunks) {
-            let _ = lane.blocking_send(rest);
+            for (lane, chunk) in lanes.iter().zip(&mut chunks).filter(|(_, chunk)| !chunk.is_empty()) {
+                // A lane that is gone has said why.
+                let _ = lane.blocking_send(std::mem::take(chunk));
+            }
         }
         script
     });

@@ -123,7 +123,7 @@ impl Plan<'_> {
     fn payment(&mut self) -> Option<()> {
         let slow = self.schedule.is(Incident::SlowPayments, self.now);
         let fails = self.schedule.is(Incident::DeadLetters, self.now);
-        let hangs = self.chance.hits(if slow { 0.05 } else { 0.001 });
+        let hangs = self.chance.hits(if slow { 0.05 } else { 0.000_1 });
         if hangs && (!slow || self.chance.hits(0.25)) {
             // Nobody answers any more: the transaction is stuck until its flow's timeout.
             return None;

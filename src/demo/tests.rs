@@ -182,7 +182,7 @@ impl broker::Write for Shelf {
     ) -> Boxed<'a, Result<Vec<broker::Appended>, WriteError>> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::Relaxed);
-            if records[0].record_time.is_none() && call % 3 == 0 {
+            if records.first().is_some_and(|r| r.record_time.is_none()) && call % 3 == 0 {
                 return Err(WriteError::Unavailable("simulated".into()));
             }
             let mut kept = self.kept.lock().unwrap();

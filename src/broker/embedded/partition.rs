@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::append::Appender;
 use super::{disk, held};
-use crate::model::Timestamp;
+use crate::model::{MICROS_PER_SECOND, Timestamp};
 
 /// One stream.
 pub(super) struct Stream {
@@ -37,6 +37,8 @@ pub(super) struct View {
     pub end: u64,
     /// Record time of records that are being written and cannot be read yet.
     pub writing: Option<Timestamp>,
+    /// When records that bring their own time were last appended, and the latest of these times.
+    pub backdated: Option<(Timestamp, Timestamp)>,
     /// When the newest record was appended.
     pub last_append: Option<Timestamp>,
 }
@@ -52,7 +54,20 @@ pub(super) struct Segment {
     pub began: Timestamp,
 }
 
+/// How long after backdated records more of them are expected, in microseconds: history comes in many appends.
+const BACKDATING: i64 = MICROS_PER_SECOND;
+
 impl View {
+    /// A time, at most `now`, before which no record can appear any more. `now` was read before the view was:
+    /// records that are being written hold it back, and so does history that is still being appended.
+    pub(super) fn settled(&self, now: Timestamp) -> Timestamp {
+        let written = self.writing.map_or(now, |time| now.min(time.plus(-1)));
+        match self.backdated {
+            Some((appended, time)) if now.since(appended) < BACKDATING => written.min(time),
+            _ => written,
+        }
+    }
+
     /// First position that is still there.
     pub(super) fn log_start(&self) -> u64 {
         self.segments.front().map_or(self.end, |s| s.base)

@@ -9,7 +9,7 @@ use super::Shared;
 use super::source::Source;
 use crate::broker::{ClusterHealth, ReadContext, ReadError};
 use crate::decode::Decoder;
-use crate::model::{Began, Input, SourceKey, SourceOpen, SourceState, Start, StreamName, StreamSpec};
+use crate::model::{Began, Input, SourceKey, SourceOpen, SourceState, Start, StreamName, StreamSpec, Timestamp};
 
 /// How often the end of each partition is confirmed while nothing happens.
 const CONFIRM: i64 = 200_000;
@@ -17,6 +17,8 @@ const CONFIRM: i64 = 200_000;
 const SLEEP: Duration = Duration::from_millis(50);
 /// Sleep while a first position waits to become durable: nobody rings for that.
 const OPENING: Duration = Duration::from_millis(5);
+/// Longest wait of a source for others that were opened with it, in microseconds: a few checkpoints.
+const TOGETHER: i64 = 3_000_000;
 /// How often a source that cannot be read is tried again, in microseconds.
 const RETRY: i64 = 2_000_000;
 
@@ -179,7 +181,7 @@ impl Run {
         let (source, role) = (Arc::clone(&key), spec.role);
         let open = SourceOpen { source, incarnation, next, log_start, began, role, append_time: true, at };
         self.send(Input::Open(open))?;
-        Ok(Source::new(key, stream.incarnation.clone(), partition, next, decoder))
+        Ok(Source::new(key, stream.incarnation.clone(), partition, next, decoder, at))
     }
 
     /// The first position at first sight.
@@ -187,7 +189,7 @@ impl Run {
         &self,
         partition: &Arc<super::partition::Partition>,
         start: Start,
-        at: crate::model::Timestamp,
+        at: Timestamp,
     ) -> (u64, Began) {
         let (log_start, end) = {
             let view = partition.view();
@@ -208,13 +210,8 @@ impl Run {
     /// One batch of the source whose unread records are the oldest. False where nothing is unread.
     fn read_once(&mut self) -> Result<bool, HungUp> {
         let now = (self.context.now)();
-        let positions = &self.context.positions;
-        for source in self.sources.iter_mut().filter(|s| !s.durable) {
-            let key = &source.key;
-            source.durable =
-                positions.borrow().find(&key.cluster, &key.stream, key.partition, &source.incarnation).is_some();
-        }
-        let ready = self.sources.iter_mut().filter(|s| s.durable && now >= s.retry_at && s.unread());
+        self.start(now);
+        let ready = self.sources.iter_mut().filter(|s| s.started && now >= s.retry_at && s.unread());
         let Some(source) = ready.min_by_key(|s| s.frontier) else { return Ok(false) };
         let stuck = source.read_batch(&self.context)?;
         if let Some(reason) = stuck {
@@ -224,11 +221,25 @@ impl Run {
         Ok(true)
     }
 
+    /// Starts the sources whose first position is durable. They start together: were one read to its end while
+    /// another of its flow waits, the flow's watermark would run ahead of what is still to come.
+    fn start(&mut self, now: Timestamp) {
+        let positions = &self.context.positions;
+        for source in self.sources.iter_mut().filter(|s| !s.durable) {
+            let key = &source.key;
+            source.durable =
+                positions.borrow().find(&key.cluster, &key.stream, key.partition, &source.incarnation).is_some();
+        }
+        if !self.sources.iter().any(|s| !s.durable && now.since(s.opened_at) < TOGETHER) {
+            self.sources.iter_mut().for_each(|s| s.started |= s.durable);
+        }
+    }
+
     /// Confirms the ends that are due: those just reached, and all others now and then.
     fn confirm(&mut self) -> Result<(), HungUp> {
         let now = (self.context.now)();
         let mut told = false;
-        for source in self.sources.iter_mut().filter(|s| s.durable && now >= s.retry_at) {
+        for source in self.sources.iter_mut().filter(|s| s.started && now >= s.retry_at) {
             if source.reached || now.since(source.confirmed_at) >= CONFIRM || now < source.confirmed_at {
                 source.confirm(&self.context)?;
                 told = true;

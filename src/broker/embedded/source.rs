@@ -19,8 +19,12 @@ const PREVIEW: usize = 200;
 pub(super) struct Source {
     pub key: Arc<SourceKey>,
     pub incarnation: String,
+    /// When it was opened.
+    pub opened_at: Timestamp,
     /// True once its first position is durable: it may be read.
     pub durable: bool,
+    /// True once it is read.
+    pub started: bool,
     /// Record time of the last record read.
     pub frontier: Timestamp,
     /// It could not be read: not to be tried before.
@@ -43,12 +47,15 @@ impl Source {
         partition: Arc<Partition>,
         next: u64,
         decoder: Arc<Decoder>,
+        opened_at: Timestamp,
     ) -> Self {
         let (past, cursor) = (Timestamp(i64::MIN), Cursor::new(Arc::clone(&partition), next));
         Self {
             key,
             incarnation,
+            opened_at,
             durable: false,
+            started: false,
             frontier: past,
             retry_at: past,
             confirmed_at: past,
@@ -137,20 +144,18 @@ impl Source {
         Ok(())
     }
 
-    /// Says where the log ends. The time is one before which no record can still appear: the clock is read
-    /// first, and records that are being written at this moment hold it back.
+    /// Says where the log ends, and up to when that is all.
     pub(super) fn confirm(&mut self, context: &ReadContext) -> Result<(), HungUp> {
-        let at = (context.now)();
-        self.confirmed_at = at;
-        let (end, log_start, writing) = {
+        let now = (context.now)();
+        self.confirmed_at = now;
+        let (end, log_start, at) = {
             let view = self.partition.view();
-            (view.end, view.log_start(), view.writing)
+            (view.end, view.log_start(), view.settled(now))
         };
         let next = self.cursor.next();
         if next > end {
             return Ok(());
         }
-        let at = writing.map_or(at, |time| at.min(time.plus(-1)));
         let tail = Tail { source: Arc::clone(&self.key), next, end, log_start, at };
         context.out.send(Input::Tail(tail)).map_err(|_| HungUp)?;
         self.reached = false;

@@ -87,9 +87,7 @@ impl Write for EmbeddedLog {
         Box::pin(async move {
             let most = self.shared.options.record_bytes;
             records.iter().enumerate().try_for_each(|(i, record)| check(i, record, most))?;
-            if records.is_empty() {
-                return Ok(Vec::new());
-            }
+            // An append of nothing still makes the stream: so streams that belong together are there together.
             let target = match self.shared.stream(stream) {
                 Some(target) => target,
                 None => self.make(stream).await?,

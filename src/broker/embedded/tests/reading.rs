@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::broker::embedded::partition::View;
 use crate::model::{Began, Kind, SourceState};
 
 #[test]
@@ -27,6 +28,33 @@ fn nothing_is_read_before_its_position_is_durable() {
     // Live: without waiting for a confirmation that was due anyway.
     append(&log, "orders", vec![record(3)]).unwrap();
     assert_eq!(reading.ids(1), ["e3"]);
+}
+
+#[test]
+fn what_was_opened_together_is_read_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), LogOptions::default());
+    append(&log, "a", vec![record(1)]).unwrap();
+    append(&log, "b", vec![]).unwrap();
+    let both = vec![spec(StreamName::Pattern(".".into()), Start::Earliest)];
+    let reading = Reading::start(&log, both, Positions::default());
+    let (Input::Open(first), Input::Open(second)) = (reading.next(), reading.next()) else { panic!("two opens") };
+    reading.store(&first);
+    assert!(reading.input.recv_timeout(Duration::from_millis(60)).is_err(), "b is not durable yet: a waits");
+    reading.store(&second);
+    assert_eq!(reading.ids(1), ["e1"]);
+}
+
+#[test]
+fn an_end_is_confirmed_no_later_than_records_that_are_on_their_way() {
+    let mut view = View::default();
+    let t = |seconds| Timestamp::from_seconds(seconds);
+    assert_eq!(view.settled(t(1_000)), t(1_000));
+    view.writing = Some(t(999));
+    assert_eq!(view.settled(t(1_000)), t(999).plus(-1));
+    // History that was appended just now goes on; a second later it is complete.
+    (view.writing, view.backdated) = (None, Some((t(1_000), t(100))));
+    assert_eq!((view.settled(t(1_000)), view.settled(t(1_001))), (t(100), t(1_001)));
 }
 
 #[test]
