@@ -97,6 +97,12 @@ impl Server {
         self.local
     }
 
+    /// Counts the open live streams, whenever asked.
+    pub fn live_streams(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let hub = Arc::clone(&self.app.hub);
+        move || hub.streams() as u64
+    }
+
     /// Serves until `stop`; then streams say `bye`, and requests under way are finished.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let permits = Arc::new(Semaphore::new(self.app.config.limits.connections));
