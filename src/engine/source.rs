@@ -150,7 +150,8 @@ impl Source {
 
     /// Sets the state; `since` moves only when it changes.
     pub fn set_state(&mut self, state: Readable, at: Timestamp) {
-        if self.state != state {
+        let stays = self.superseded && state != Readable::Gone; // an old generation does not come back
+        if self.state != state && !stays {
             (self.state, self.since) = (state, at.0);
         }
         self.unsaved = true;
