@@ -16,6 +16,8 @@ mod health;
 mod kit;
 mod part;
 mod scene;
+#[cfg(test)]
+mod tests;
 
 use kit::Kit;
 
