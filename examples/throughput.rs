@@ -13,11 +13,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use streamgauge::broker::kafka::{KafkaConfig, floor};
+use streamgauge::engine::{Engine, EngineConfig};
+use streamgauge::model::{Began, FlowSpec, Role, SourceKey, SourceOpen, Timestamp};
 
 const TOPICS: [&str; 2] = ["bench.a", "bench.b"];
 const PARTITIONS: i32 = 4;
@@ -238,7 +242,28 @@ fn send(producer: &BaseProducer, n: u64) {
 
 /// Reads, decodes and applies on this one thread; prints the number of records and waits to be killed.
 fn run_floor(kafka: &str, records: u64) {
-    let _ = (kafka, records);
+    let mut engine = Engine::new(EngineConfig {
+        flows: vec![FlowSpec { name: "checkout".into(), ends_at: vec!["shipped".into()], ..FlowSpec::default() }],
+        ..EngineConfig::default()
+    });
+    for topic in TOPICS {
+        for partition in 0..PARTITIONS as u32 {
+            let source = SourceKey { cluster: "main".into(), stream: topic.into(), generation: 0, partition };
+            engine.open(&SourceOpen {
+                source: Arc::new(source),
+                incarnation: "floor".into(),
+                next: 0,
+                log_start: 0,
+                began: Began::Beginning,
+                role: Role::Events,
+                append_time: false,
+                at: Timestamp::from_millis(START_MS),
+            });
+        }
+    }
+    let config = KafkaConfig { bootstrap_servers: kafka.into(), ..KafkaConfig::default() };
+    let seen = floor::read_all(&config, &TOPICS, PARTITIONS, records, |batch| engine.apply(batch)).expect("all records");
+    println!("{seen}");
     let mut line = String::new();
     let _end = std::io::stdin().read_line(&mut line);
 }

@@ -30,7 +30,7 @@ use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{Durable, Snapshot};
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{BindError, Publish, Server, Status, WebConfig, WebContext};
+use crate::web::{Auth, BindError, Publish, Server, Status, WebConfig, WebContext};
 use brokers::Clusters;
 
 /// After the first signal the process ends within this, whatever hangs.
@@ -225,10 +225,12 @@ fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool)
     let mut wanted = config.listen;
     let last = wanted.port().saturating_add(if may_move && wanted.port() != 0 { NEXT_PORTS } else { 0 });
     loop {
-        let web = WebConfig::new(config.web_limits.clone(), config.base_path(), config.public_url.clone());
-        let web = match &config.auth.users_file {
-            Some(path) => web.with_users(path).map_err(|e| StartError::Config(e.to_string()))?,
-            None => web,
+        let auth = config.auth.users_file.as_deref().map(Auth::from_file).transpose();
+        let web = WebConfig {
+            public_url: config.public_url.clone(),
+            auth: auth.map_err(|e| StartError::Config(e.to_string()))?.map(Arc::new),
+            limits: config.web_limits.clone(),
+            ..WebConfig::default()
         };
         match runtime.block_on(Server::bind(wanted, context.clone(), web)) {
             Ok(server) => {

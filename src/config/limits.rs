@@ -41,17 +41,14 @@ const ENGINE: [Bound<Limits>; 14] = bounds![Limits:
 ];
 
 /// Bounds of the web edge.
-const WEB: [Bound<WebLimits>; 10] = bounds![WebLimits:
+const WEB: [Bound<WebLimits>; 7] = bounds![WebLimits:
     body_bytes 1_024..=134_217_728,
     body_events 1..=1_000_000,
-    request_headers 16..=1_024,
-    request_head_bytes 8_192..=1_048_576,
     connections 10..=1_000_000,
     live_streams 1..=1_000_000,
-    posts_in_flight 1..=100_000,
+    live_views 1..=10_000,
+    fanout_threads 1..=64,
     idempotency_keys 100..=10_000_000,
-    idempotency_key_bytes 36..=4_096,
-    page_rows 10..=10_000,
 ];
 
 /// Reads `[limits]`.

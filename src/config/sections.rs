@@ -7,6 +7,7 @@ use super::read::Table;
 use super::stream::{STREAM_FORM, is_stream, read_cluster_name};
 use super::units::url;
 use crate::model::{StreamName, StreamSpec};
+use crate::web::Auth;
 
 /// `[auth]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,17 +84,13 @@ const OTLP_FORM: &str = "http://HOST:PORT of an OTLP gRPC receiver (a collector 
 pub(super) fn read_auth(table: &Table<'_>) -> AuthConfig {
     let users_file = table.text("users_file").map(|text| {
         let path = table.reader.path.parent().unwrap_or(Path::new("")).join(&text.text);
-        if let Err(e) = std::fs::File::open(&path).and_then(|f| f.metadata()).and_then(is_file) {
-            table.refuse("users_file", format!("cannot be read: {e}"), "a file of lines name:argon2hash:role");
+        if let Err(e) = Auth::from_file(&path) {
+            table.refuse("users_file", e.to_string(), "");
         }
         path
     });
     table.finish();
     AuthConfig { users_file, insecure_no_auth: false }
-}
-
-fn is_file(meta: std::fs::Metadata) -> std::io::Result<()> {
-    if meta.is_file() { Ok(()) } else { Err(std::io::Error::other("it is not a file")) }
 }
 
 pub(super) fn read_telemetry(table: &Table<'_>) -> TelemetryConfig {

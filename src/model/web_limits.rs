@@ -7,22 +7,16 @@ pub struct WebLimits {
     pub body_bytes: usize,
     /// Events in one `POST /transactions`. Above: 413.
     pub body_events: usize,
-    /// Headers of a request. Above: 431.
-    pub request_headers: usize,
-    /// Bytes of the request line and headers together. Above: 431.
-    pub request_head_bytes: usize,
-    /// Open connections, live streams included. Above: new ones wait in the system's queue.
+    /// Open connections, live streams included (about 12 KiB each while a request runs). Above: 503 with Retry-After.
     pub connections: usize,
-    /// Live streams (SSE). Above: 503 with Retry-After.
+    /// Live streams (SSE, about 0.5 KiB each). Above: 503 with Retry-After.
     pub live_streams: usize,
-    /// `POST /transactions` that wait for the log's acknowledgement at once. Above: 503 with Retry-After.
-    pub posts_in_flight: usize,
+    /// Different live views (page, language, range and so on) that are rendered each tick. Above: 503 with Retry-After.
+    pub live_views: usize,
+    /// Threads that write the live streams. One writes some 100,000 frames a second.
+    pub fanout_threads: usize,
     /// Idempotency keys kept, for 24 h at most. Overflow: the oldest goes.
     pub idempotency_keys: usize,
-    /// Bytes of an `Idempotency-Key`. Above: 400.
-    pub idempotency_key_bytes: usize,
-    /// Rows of one page of a JSON answer or of a table.
-    pub page_rows: usize,
 }
 
 impl Default for WebLimits {
@@ -30,14 +24,11 @@ impl Default for WebLimits {
         Self {
             body_bytes: 1 << 20,
             body_events: 10_000,
-            request_headers: 64,
-            request_head_bytes: 16 * 1024,
             connections: 12_000, // 10,000 dashboards are the promise; the rest is for everybody else
             live_streams: 10_000,
-            posts_in_flight: 1_024,
+            live_views: 256,
+            fanout_threads: 2,
             idempotency_keys: 100_000,
-            idempotency_key_bytes: 255,
-            page_rows: 500,
         }
     }
 }

@@ -272,8 +272,8 @@ table! {
     table_caption: "Newest complete steps of", "최근 완결된 구간, 단위";
     time: "Time", "시각";
     // map, flows
-    map: "Chain", "흐름";
-    map_hint: "where its transactions are, last minute", "트랜잭션이 있는 곳, 최근 1분";
+    map: "Where transactions are", "트랜잭션의 위치";
+    map_hint: "events per second at each stage, last minute", "단계별 초당 이벤트, 최근 1분";
     hop_title: "latency from stage to stage", "단계 사이의 지연";
     n_waiting: "{n} waiting", "{n}건 대기";
     errors_rate: "{rate}/s errors", "오류 {rate}/초";
@@ -358,6 +358,9 @@ table! {
     stuck_title: "Stuck transactions", "멈춘 트랜잭션";
     none_stuck_sentence: "None waits longer than its stage's deadline", "단계의 기한을 넘겨 기다리는 트랜잭션이 없습니다";
     oldest_is: "oldest in flight: {id}, {age}, at {stage}", "가장 오래 진행 중: {id}, {age}, {stage}";
+    oldest_title: "Longest in flight", "가장 오래 진행 중";
+    oldest_hint: "one of each flow", "플로우마다 하나";
+    nothing_in_flight: "Nothing is in flight", "진행 중인 트랜잭션이 없습니다";
     none_in_flight: "none in flight", "진행 중인 것 없음";
     waits_at: "waits at", "대기 단계";
     waits_for: "waits for", "대기 시간";

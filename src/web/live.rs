@@ -180,9 +180,9 @@ impl Hub {
             context,
             shared,
             channels: Mutex::new(HashMap::new()),
-            max_channels: limits.channels,
-            max_streams: limits.streams,
-            permits: Arc::new(Semaphore::new(limits.streams)),
+            max_channels: limits.live_views,
+            max_streams: limits.live_streams,
+            permits: Arc::new(Semaphore::new(limits.live_streams)),
             news: watch::Sender::new((1, false)),
             fanout: OnceLock::new(),
         });

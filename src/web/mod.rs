@@ -21,7 +21,7 @@ use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
 use tracing::Level;
 
 use crate::broker::{ClusterHealth, DecodeSample, Write};
-use crate::model::{Limits, Timestamp};
+use crate::model::{Limits, Timestamp, WebLimits};
 use crate::snapshot::{Durable, Snapshot};
 use crate::store::IdempotencyKeys;
 
@@ -107,29 +107,6 @@ pub struct WebContext {
     pub limits: Arc<Limits>,
     /// The wall clock.
     pub now: fn() -> Timestamp,
-}
-
-/// Bounds of the web edge by name: `[limits]`. What overflows is answered with 503 or 413 and counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebLimits {
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// Events of one `POST /transactions`.
-    pub items: usize,
-    /// Open live streams (about 0.5 KiB each).
-    pub streams: usize,
-    /// Different views (with language, range and so on) that are rendered each tick.
-    pub channels: usize,
-    /// Open connections, those of the streams included (about 12 KiB each while a request runs).
-    pub connections: usize,
-    /// Threads that write the live streams. One writes some 100,000 frames a second.
-    pub fanout_threads: usize,
-}
-
-impl Default for WebLimits {
-    fn default() -> Self {
-        Self { body_bytes: 1 << 20, items: 1_000, streams: 10_000, channels: 256, connections: 12_000, fanout_threads: 2 }
-    }
 }
 
 /// What the configuration says about the web edge.

@@ -100,9 +100,9 @@ fn spans_of_the_server_reach_jaeger_through_the_shipped_collector_configuration(
         &PathBuf::from(collector),
         &config,
         &[
-            ("OTLP_GRPC_ENDPOINT", format!("127.0.0.1:{grpc}")),
-            ("OTLP_HTTP_ENDPOINT", format!("127.0.0.1:{http_port}")),
-            ("HEALTH_ENDPOINT", format!("127.0.0.1:{health}")),
+            ("OTLP_GRPC_LISTEN", format!("127.0.0.1:{grpc}")),
+            ("OTLP_HTTP_LISTEN", format!("127.0.0.1:{http_port}")),
+            ("HEALTH_LISTEN", format!("127.0.0.1:{health}")),
             ("JAEGER_OTLP_ENDPOINT", format!("127.0.0.1:{}", ports.otlp)),
         ],
     );

@@ -1,6 +1,6 @@
 //! One real Apache Kafka (KRaft, one node) for a test binary: started, stopped, paused, killed, on the same ports and data.
 //!
-//! Needs `STREAMGAUGE_KAFKA_LIBS`: the folder that `tests/servers/kafka/get.sh` prints.
+//! Needs `STREAMGAUGE_KAFKA_LIBS`: the folder that `tests/servers/kafka/get` prints.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;
@@ -18,7 +18,7 @@ const START: Duration = Duration::from_secs(60);
 /// The folder of jars, or why there is none.
 pub fn libs() -> Result<PathBuf, String> {
     let Some(libs) = std::env::var_os(LIBS).map(PathBuf::from) else {
-        return Err(format!("{LIBS} is not set (tests/servers/kafka/get.sh prints its value)"));
+        return Err(format!("{LIBS} is not set (tests/servers/kafka/get prints its value)"));
     };
     if libs.is_dir() { Ok(libs) } else { Err(format!("{LIBS}: {} is no folder", libs.display())) }
 }

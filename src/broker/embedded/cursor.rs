@@ -17,7 +17,9 @@ const CHUNK: usize = 128 << 10;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stuck {
     /// The file is not what was written.
-    #[error("{path} is damaged at byte {offset}: {what}; restore the file, or move the stream's directory away to begin anew")]
+    #[error(
+        "{path} is damaged at byte {offset}: {what}; restore the file, or move the stream's directory away to begin anew"
+    )]
     Damaged { path: PathBuf, offset: u64, what: &'static str },
     /// The records expired: look at the log start.
     #[error("the records expired")]

@@ -83,10 +83,8 @@ pub(super) struct Description {
 impl Description {
     /// Writes it so that it is there as a whole or not at all.
     pub(super) fn write(&self, dir: &Path) -> std::io::Result<()> {
-        let text = format!(
-            "streamgauge-stream {FORMAT}\nincarnation {}\npartitions {}\n",
-            self.incarnation, self.partitions
-        );
+        let text =
+            format!("streamgauge-stream {FORMAT}\nincarnation {}\npartitions {}\n", self.incarnation, self.partitions);
         let new = dir.join("stream.new");
         let mut file = File::create(&new)?;
         file.write_all(text.as_bytes())?;

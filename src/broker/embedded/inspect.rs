@@ -68,10 +68,14 @@ impl Inspector {
             let detail = "not there yet".into();
             return Finding { what, ok: None, detail, mend: "it is made by its first event".into() };
         };
-        let records: u64 = stream.partitions.iter().map(|p| {
-            let view = p.view();
-            view.end - view.log_start()
-        }).sum();
+        let records: u64 = stream
+            .partitions
+            .iter()
+            .map(|p| {
+                let view = p.view();
+                view.end - view.log_start()
+            })
+            .sum();
         let detail = format!("{} partitions, {records} records kept", stream.partitions.len());
         Finding { what, ok: Some(true), detail, mend: String::new() }
     }

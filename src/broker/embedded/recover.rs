@@ -124,7 +124,9 @@ impl Scan {
         let broken = self.sound;
         let torn = (bytes.len() - broken) as u64;
         if torn > TORN_BYTES {
-            return Err(format!("byte {broken} begins no sound frame and {torn} bytes follow: more than was ever unwritten"));
+            return Err(format!(
+                "byte {broken} begins no sound frame and {torn} bytes follow: more than was ever unwritten"
+            ));
         }
         let places = (broken + 1..bytes.len()).filter(|at| bytes[*at..].starts_with(&MAGIC));
         for (i, at) in places.enumerate() {

@@ -52,7 +52,8 @@ impl Queue {
         let permits = u32::try_from(shared.options.queue_bytes / 1024).unwrap_or(u32::MAX).max(1);
         let (jobs, waiting) = sync_channel(permits as usize + 1);
         let for_thread = Arc::clone(shared);
-        let thread = std::thread::Builder::new().name("log-write".into()).spawn(move || append::run(&for_thread, &waiting));
+        let thread =
+            std::thread::Builder::new().name("log-write".into()).spawn(move || append::run(&for_thread, &waiting));
         let thread = thread.map_err(disk::io(&shared.dir))?;
         let room = Arc::new(Semaphore::new(permits as usize));
         Ok(Self { jobs: Some(jobs), room, permits, thread: Mutex::new(Some(thread)) })
@@ -102,7 +103,14 @@ impl Write for EmbeddedLog {
                 let partition = Arc::clone(&target.partitions[frame.partition]);
                 replies.push((partition.number, answer));
                 let Plan { bytes, count, max_time, .. } = frame;
-                self.queue.send(Job::Append(Append { partition, bytes, count, max_time, reply: Some(reply), _room: room }))?;
+                self.queue.send(Job::Append(Append {
+                    partition,
+                    bytes,
+                    count,
+                    max_time,
+                    reply: Some(reply),
+                    _room: room,
+                }))?;
             }
             let mut bases = Vec::with_capacity(replies.len());
             for (partition, answer) in replies {

@@ -8,6 +8,7 @@
 //! | `write` | acknowledged appends |
 //! | `inspect` | `doctor` and `sample` |
 //! | `ffi` | all unsafe code |
+//! | `floor` | what reading costs without us: the yardstick of the benchmark |
 //!
 //! No type of the client library leaves this folder.
 
@@ -16,6 +17,7 @@ mod client;
 mod discover;
 mod drain;
 mod ffi;
+pub mod floor;
 mod health;
 mod inspect;
 mod order;

@@ -66,6 +66,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
         View::Overview => vec![
             part::tiles(kit, &flows, lead(&flows), chart, false),
             part::attention(kit, None),
+            part::oldest(kit, &flows),
             part::map(kit, &flows, true),
             part::flows(kit, &flows),
         ],

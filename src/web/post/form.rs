@@ -65,7 +65,7 @@ impl Form {
             return Err(malformed("the body holds no event".to_owned()));
         }
         if raws.len() > most {
-            let detail = format!("{} events, at most limits.items = {most}", raws.len());
+            let detail = format!("{} events, at most limits.body_events = {most}", raws.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         let (mut items, mut errors) = (Vec::with_capacity(raws.len()), Vec::new());

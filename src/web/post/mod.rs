@@ -46,7 +46,7 @@ pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Resu
     let key = idempotency_key(&parts)?;
     let body = read(&parts.headers, body, app.config.limits.body_bytes).await?;
     let rules = Rules::new(&app.context.limits, (app.context.now)(), &parts.headers);
-    let items = form.items(&body, &parts.headers, &rules, app.config.limits.items)?;
+    let items = form.items(&body, &parts.headers, &rules, app.config.limits.body_events)?;
     // A task of its own: a caller that hangs up must not leave a key claimed or an append half told.
     let work = tokio::spawn(async move {
         match key {

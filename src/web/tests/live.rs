@@ -15,7 +15,8 @@ use tower::ServiceExt;
 
 use self::sse::{Dechunked, Message, Parser};
 use super::{Fixture, snapshot};
-use crate::web::{Server, WebConfig, WebLimits};
+use crate::model::WebLimits;
+use crate::web::{Server, WebConfig};
 
 #[path = "../../../tests/support/sse.rs"]
 mod sse;
@@ -256,7 +257,7 @@ async fn a_hundred_streams_end_within_a_second_of_stop() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_stream_too_many_is_a_503_and_a_closed_one_makes_room() {
     let fixture = Fixture::new();
-    let running = serve(&fixture, WebLimits { streams: 1, ..WebLimits::default() }).await;
+    let running = serve(&fixture, WebLimits { live_streams: 1, ..WebLimits::default() }).await;
     let addr = running.addr;
     blocking(move || {
         let client = Client::open(addr, "/live/overview", "");

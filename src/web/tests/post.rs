@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{Answer, Fixture, send};
 use crate::decode::{BatchBuilder, Decoder, Record};
 use crate::model::{Format, Kind, Limits};
-use crate::web::{WebConfig, WebLimits};
+use crate::model::WebLimits;
+use crate::web::WebConfig;
 
 async fn post(router: &Router, media: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = Request::post("/transactions");
@@ -165,12 +166,12 @@ async fn a_wrong_item_is_named_and_nothing_is_appended() {
 #[tokio::test]
 async fn bounds_have_names() {
     let fixture = Fixture::new();
-    let limits = WebLimits { body_bytes: 100, items: 2, ..WebLimits::default() };
+    let limits = WebLimits { body_bytes: 100, body_events: 2, ..WebLimits::default() };
     let router = fixture.router(WebConfig { limits, ..WebConfig::default() });
     let large = post(&router, JSON, &[], &format!("{{\"a\":\"{}\"}}", "x".repeat(100))).await;
     assert!(large.status == StatusCode::PAYLOAD_TOO_LARGE && large.text.contains("limits.body_bytes"), "{}", large.text);
     let many = post(&router, JSON, &[], "[{},{},{}]").await;
-    assert!(many.status == StatusCode::PAYLOAD_TOO_LARGE && many.text.contains("limits.items"), "{}", many.text);
+    assert!(many.status == StatusCode::PAYLOAD_TOO_LARGE && many.text.contains("limits.body_events"), "{}", many.text);
 }
 
 #[tokio::test]

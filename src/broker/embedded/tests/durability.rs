@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::broker::Inspect as _;
 use crate::store::StoreError;
 
 fn segments(dir: &Path, stream: &str) -> Vec<PathBuf> {
@@ -170,7 +169,11 @@ fn acknowledged_records_survive_sigkill_and_none_is_there_twice() {
 
 fn append_until_killed(dir: &Path) {
     let log = open(dir, LogOptions { segment_bytes: 20_000, ..LogOptions::default() });
-    let first = if log.shared.stream("orders").is_some() { all(&log, "orders").into_iter().max().map_or(0, |m| m + 1) } else { 0 };
+    let first = if log.shared.stream("orders").is_some() {
+        all(&log, "orders").into_iter().max().map_or(0, |m| m + 1)
+    } else {
+        0
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         let tasks: Vec<_> = (0..4_u64)

@@ -77,7 +77,8 @@ fn a_stored_position_is_continued_and_a_stream_made_anew_is_a_new_generation() {
     let log = open(dir.path(), LogOptions::default());
     append(&log, "orders", vec![record(77)]).unwrap();
     let reading = Reading::start(&log, exact("orders", Start::Latest), stored);
-    let gone = reading.find(|i| if let Input::State(key, SourceState::Gone, _) = i { Some(key.generation) } else { None });
+    let gone =
+        reading.find(|i| if let Input::State(key, SourceState::Gone, _) = i { Some(key.generation) } else { None });
     assert_eq!(gone, 0);
     let opened = reading.find(|i| if let Input::Open(o) = i { Some(o.clone()) } else { None });
     assert_eq!((opened.source.generation, opened.next), (1, 0));
@@ -96,7 +97,8 @@ fn a_log_that_ends_before_our_position_is_said_and_not_read() {
     };
     stored.sources[0].next = 9;
     let reading = Reading::start(&log, exact("orders", Start::Earliest), stored);
-    let why = reading.find(|i| if let Input::State(_, SourceState::Unreachable(why), _) = i { Some(why.clone()) } else { None });
+    let why = reading
+        .find(|i| if let Input::State(_, SourceState::Unreachable(why), _) = i { Some(why.clone()) } else { None });
     assert!(why.contains("position 9") && why.contains("ends at 5"), "{why}");
 }
 
@@ -173,7 +175,8 @@ fn what_is_no_event_is_sampled_and_stops_nothing() {
 fn a_pattern_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), LogOptions::default());
-    let mut reading = Reading::start(&log, vec![spec(StreamName::Pattern("(".into()), Start::Latest)], Positions::default());
+    let mut reading =
+        Reading::start(&log, vec![spec(StreamName::Pattern("(".into()), Start::Latest)], Positions::default());
     let ended = reading.thread.take().unwrap().join().unwrap();
     assert!(ended.unwrap_err().to_string().contains("\"(\""));
 }

@@ -11,7 +11,12 @@ fn realistic(id: u64) -> NewRecord {
     );
     let trace = format!("00-{:032x}-{:016x}-01", id + 1, id + 1).into_bytes();
     let key = Some(format!("co-{id:x}").into_bytes());
-    NewRecord { key, payload: Some(payload.into_bytes()), headers: vec![("traceparent".into(), trace)], record_time: None }
+    NewRecord {
+        key,
+        payload: Some(payload.into_bytes()),
+        headers: vec![("traceparent".into(), trace)],
+        record_time: None,
+    }
 }
 
 #[test]
@@ -19,7 +24,8 @@ fn realistic(id: u64) -> NewRecord {
 fn throughput() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), LogOptions { retain_bytes: 4 << 30, ..LogOptions::default() });
-    let batches: Vec<Vec<NewRecord>> = (0..RECORDS / 1_000).map(|b| (b * 1_000..(b + 1) * 1_000).map(realistic).collect()).collect();
+    let batches: Vec<Vec<NewRecord>> =
+        (0..RECORDS / 1_000).map(|b| (b * 1_000..(b + 1) * 1_000).map(realistic).collect()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let started = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -29,7 +35,10 @@ fn throughput() {
         slowest = slowest.max(one.elapsed());
     }
     let took = started.elapsed().as_secs_f64();
-    println!("append, one caller, batches of 1,000, fsync each: {:.0} records/s, slowest {slowest:?}", RECORDS as f64 / took);
+    println!(
+        "append, one caller, batches of 1,000, fsync each: {:.0} records/s, slowest {slowest:?}",
+        RECORDS as f64 / took
+    );
     let reading = Reading::start(&log, exact("orders", Start::Earliest), Positions::default());
     let started = Instant::now();
     reading.batches(RECORDS as usize);

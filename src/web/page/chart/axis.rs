@@ -21,7 +21,7 @@ pub fn ceiling(value: f64) -> f64 {
         return 1.0;
     }
     let scale = 10f64.powf(value.log10().floor());
-    [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 4.8, 6.0, 8.0, 10.0]
+    [1.0, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6, 4.0, 4.4, 4.8, 5.2, 5.6, 6.0, 6.4, 7.2, 8.0, 8.8, 10.0]
         .into_iter()
         .map(|m| m * scale)
         .find(|c| *c >= value * 0.999_999)
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (value, top) in [(0.0, 1.0), (0.7, 0.8), (1.0, 1.0), (437.0, 480.0), (481.0, 600.0), (9_900.0, 10_000.0)] {
+        for (value, top) in [(0.0, 1.0), (0.7, 0.8), (1.0, 1.0), (437.0, 480.0), (481.0, 520.0), (9_900.0, 10_000.0)] {
             assert!((ceiling(value) - top).abs() < top * 1e-9, "{value}");
         }
         let labels = times(35, 935);

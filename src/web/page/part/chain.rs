@@ -25,7 +25,6 @@ struct Step {
     errors: String,
     first: bool,
     p95: String,
-    p50: String,
 }
 
 struct Chain {
@@ -46,7 +45,7 @@ struct Map {
 
 /// Chains of the given flows, in their order.
 pub fn map(kit: &Kit, flows: &[&FlowView], linked: bool) -> Part {
-    let with_stages: Vec<&&FlowView> = flows.iter().filter(|f| !f.stages.is_empty()).collect();
+    let with_stages: Vec<&&FlowView> = flows.iter().filter(|f| f.stages.len() > 1).collect();
     let hidden = with_stages.len().saturating_sub(MAX_CHAINS);
     let chains = with_stages.into_iter().take(MAX_CHAINS).map(|f| Chain {
         name: f.name.clone(),
@@ -76,7 +75,6 @@ fn step(kit: &Kit, flow: &FlowView, index: usize, stage: &StageView) -> Step {
         errors: errors.map_or_else(String::new, |e| fill(t.errors_rate, &[("rate", &number::rate(e))])),
         first: index == 0,
         p95: kit.duration(latency.and_then(|l| l.p95)),
-        p50: kit.duration(latency.and_then(|l| l.p50)),
     }
 }
 
@@ -116,7 +114,6 @@ struct HopRow {
     to: String,
     rate: String,
     numbers: [String; 4],
-    count: String,
     clock: &'static str,
     skips: bool,
 }
@@ -162,7 +159,6 @@ pub fn steps(kit: &Kit, flow: &FlowView) -> Part {
             to: h.to.clone(),
             rate: number::rate(per_second),
             numbers: [l.p50, l.p95, l.p99, l.max].map(|v| kit.duration(v)),
-            count: number::count(l.count),
             clock: t.clock(l.clock),
             skips: place(&h.to) != place(&h.from).wrapping_add(1),
         }

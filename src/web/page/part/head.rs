@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::snapshot::FlowView;
-use crate::text::i18n::{Texts, fill};
+use crate::text::i18n::fill;
 use crate::text::number;
 use crate::web::page::Part;
 use crate::web::page::health::{BEHIND_BAD_SECONDS, flow_state};
@@ -20,7 +20,6 @@ struct Note {
 #[derive(Template)]
 #[template(path = "part/head.html")]
 struct Head {
-    t: &'static Texts,
     name: String,
     state: State,
     facts: Html,
@@ -69,5 +68,5 @@ pub fn head(kit: &Kit, flow: &FlowView) -> Part {
     let events = fill(t.n_events, &[("n", &number::count(flow.totals.events))]);
     let started = fill(t.n_started, &[("n", &number::count(flow.totals.started))]);
     let facts = Html::dots([complete.unwrap_or_default(), Html::text(&events), Html::text(&started)]);
-    render("head", &Head { t, name: flow.name.clone(), state: flow_state(kit, flow), facts, notes })
+    render("head", &Head { name: flow.name.clone(), state: flow_state(kit, flow), facts, notes })
 }

@@ -24,7 +24,7 @@ pub use head::head;
 pub use inputs::{inputs, sources};
 pub use process::{clusters, process};
 pub use streams::streams;
-pub use stuck::stuck;
+pub use stuck::{oldest, stuck};
 pub use tiles::tiles;
 pub use windows::{latency, windows};
 

@@ -1,12 +1,12 @@
-//! Transactions that wait longer than their stage's deadline, oldest first.
+//! Transactions that wait: the stuck ones of a flow, and the oldest of each flow.
 
 use askama::Template;
 
 use crate::snapshot::{FlowView, WaitingView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number;
-use crate::web::page::Part;
 use crate::web::page::kit::{Html, Kit};
+use crate::web::page::{Part, View};
 
 use super::render;
 
@@ -55,4 +55,45 @@ pub fn stuck(kit: &Kit, flow: &FlowView) -> Part {
         (None, None) => t.nothing_read_yet.to_owned(),
     };
     render("stuck", &Stuck { t, total: number::count(flow.stuck_total), any: flow.stuck_total > 0, rows, more, oldest })
+}
+
+struct Old {
+    key: String,
+    age: String,
+    stuck: bool,
+    id: String,
+    place: Html,
+    trace: Html,
+}
+
+#[derive(Template)]
+#[template(path = "part/oldest.html")]
+struct Oldest {
+    t: &'static Texts,
+    rows: Vec<Old>,
+    empty: &'static str,
+}
+
+/// Rows of the list of the oldest at most.
+const MAX_OLDEST: usize = 5;
+
+/// The transaction longest in flight of each flow, oldest first.
+pub fn oldest(kit: &Kit, flows: &[&FlowView]) -> Part {
+    let t = kit.t;
+    let mut found: Vec<(&FlowView, &WaitingView)> =
+        flows.iter().filter_map(|f| f.oldest.as_ref().map(|o| (*f, o))).collect();
+    found.sort_by(|a, b| b.1.age_seconds.total_cmp(&a.1.age_seconds).then_with(|| a.0.name.cmp(&b.0.name)));
+    let rows = found.into_iter().take(MAX_OLDEST).map(|(f, o)| Old {
+        key: f.name.clone(),
+        age: kit.age(o.age_seconds),
+        stuck: f.stuck.iter().any(|s| s.transaction_id == o.transaction_id),
+        id: o.transaction_id.clone(),
+        place: Html::dots([
+            Html::link(&kit.url(&View::Flow(f.name.clone())), &Html::text(&f.name)),
+            Html::text(&o.waiting_at),
+        ]),
+        trace: kit.trace(&o.trace_id, t.open_trace).unwrap_or_default(),
+    });
+    let empty = if flows.iter().any(|f| f.watermark.is_some()) { t.nothing_in_flight } else { t.nothing_read_yet };
+    render("oldest", &Oldest { t, rows: rows.collect(), empty })
 }

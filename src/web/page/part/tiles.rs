@@ -181,7 +181,7 @@ fn bar(stuck: u64, others: &[u64]) -> Html {
             // Writing to a String cannot fail.
             let _ = write!(
                 svg,
-                "<rect class=\"{class}\" x=\"{x:.0}\" y=\"8\" width=\"{:.0}\" height=\"20\"/>",
+                "<rect class=\"{class}\" x=\"{x:.0}\" y=\"16\" width=\"{:.0}\" height=\"12\"/>",
                 (width - 4.0).max(3.0)
             );
         }
