@@ -42,12 +42,19 @@ fn main() {
             other => panic!("unknown argument {other}"),
         }
     }
-    assert!(kafka.starts_with("127.") || kafka.starts_with("localhost"), "load goes only to this machine: --kafka 127.0.0.1:PORT");
+    assert!(
+        kafka.starts_with("127.") || kafka.starts_with("localhost"),
+        "load goes only to this machine: --kafka 127.0.0.1:PORT"
+    );
     if floor {
         return run_floor(&kafka, events);
     }
     let records = produce(&kafka, events);
-    println!("{records} records of {events} events of {} transactions in {} x {PARTITIONS} partitions", events / 5, TOPICS.len());
+    println!(
+        "{records} records of {events} events of {} transactions in {} x {PARTITIONS} partitions",
+        events / 5,
+        TOPICS.len()
+    );
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let floor = measure_floor(&kafka, records);
@@ -124,7 +131,9 @@ fn measure_product(kafka: &str, records: u64) -> Measured {
         .iter()
         .map(|t| format!("[[stream]]\ncluster = \"main\"\nname = \"{t}\"\nstart = \"earliest\"\nformat = \"event\"\n"))
         .collect();
-    let text = format!("[[cluster]]\nname = \"main\"\nkind = \"kafka\"\nbootstrap_servers = \"{kafka}\"\n{streams}[[flow]]\nname = \"checkout\"\nends_at = [\"shipped\"]\n");
+    let text = format!(
+        "[[cluster]]\nname = \"main\"\nkind = \"kafka\"\nbootstrap_servers = \"{kafka}\"\n{streams}[[flow]]\nname = \"checkout\"\nends_at = [\"shipped\"]\n"
+    );
     std::fs::write(&config, text).expect("written");
     let began = Instant::now();
     let mut child = Running(
@@ -262,7 +271,8 @@ fn run_floor(kafka: &str, records: u64) {
         }
     }
     let config = KafkaConfig { bootstrap_servers: kafka.into(), ..KafkaConfig::default() };
-    let seen = floor::read_all(&config, &TOPICS, PARTITIONS, records, |batch| engine.apply(batch)).expect("all records");
+    let seen =
+        floor::read_all(&config, &TOPICS, PARTITIONS, records, |batch| engine.apply(batch)).expect("all records");
     println!("{seen}");
     let mut line = String::new();
     let _end = std::io::stdin().read_line(&mut line);

@@ -10,6 +10,7 @@ use crate::broker::embedded::{EmbeddedLog, LogOptions};
 use crate::broker::kafka::{KafkaConfig, KafkaInspect, KafkaRead, KafkaWrite};
 use crate::broker::{ClusterHealth, DecodeSample, Inspect, Read, ReadContext, Stop, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
+use crate::demo::Begin;
 use crate::model::{Input, Limits, Positions};
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
@@ -37,13 +38,20 @@ impl Clusters {
     /// Opens what has to be open before anything runs.
     pub(super) fn open(config: &Config) -> Result<Self, StartError> {
         let embedded = config.clusters.iter().any(|c| c.kind == ClusterKind::Embedded);
-        let log = embedded.then(|| EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall)).transpose()?;
+        let log = embedded
+            .then(|| EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall))
+            .transpose()?;
         Ok(Self { log })
     }
 
-    /// True where the embedded log holds nothing yet, or where there is none.
-    pub(super) fn is_empty_log(&self) -> bool {
-        self.log.as_ref().is_none_or(|l| l.last_append().is_none())
+    /// How the demo's traffic begins: with history where there is none, else where the log ends.
+    /// A Kafka is not asked: a fresh state means that it was not read by us before.
+    pub(super) fn demo_begins(&self, fresh: bool) -> Begin {
+        match &self.log {
+            Some(log) => log.last_append().map_or(Begin::Backfill, |log_end| Begin::Resume { log_end }),
+            None if fresh => Begin::Backfill,
+            None => Begin::Live,
+        }
     }
 
     /// Where posted events go.
@@ -57,15 +65,18 @@ impl Clusters {
         let write: Arc<dyn Write> = match (cluster.kind, &self.log) {
             (ClusterKind::Embedded, Some(log)) => log.writer(),
             (ClusterKind::Embedded, None) => return Err(StartError::Config("the embedded log is not open".into())),
-            (ClusterKind::Kafka, _) => {
-                Arc::new(KafkaWrite::new(kafka(cluster)).map_err(StartError::Config)?)
-            }
+            (ClusterKind::Kafka, _) => Arc::new(KafkaWrite::new(kafka(cluster)).map_err(StartError::Config)?),
         };
         Ok(Some(Publish { write, cluster: wanted.cluster.clone(), stream: wanted.stream.clone() }))
     }
 
     /// Starts one reader per cluster.
-    pub(super) fn start(&self, supervisor: &mut Supervisor, config: &Config, channels: Channels) -> Result<Healths, StartError> {
+    pub(super) fn start(
+        &self,
+        supervisor: &mut Supervisor,
+        config: &Config,
+        channels: Channels,
+    ) -> Result<Healths, StartError> {
         let mut healths = Vec::new();
         for cluster in &config.clusters {
             let (health, newest) = watch::channel(ClusterHealth::default());
@@ -88,9 +99,12 @@ impl Clusters {
             };
             let asked = channels.stop.clone();
             let name = format!("read-{}", cluster.name);
-            supervisor.thread(&name, Stage::Read, move || asked.set(), move || {
-                reader.run(context).map_err(|e| e.to_string())
-            })?;
+            supervisor.thread(
+                &name,
+                Stage::Read,
+                move || asked.set(),
+                move || reader.run(context).map_err(|e| e.to_string()),
+            )?;
         }
         Ok(healths)
     }

@@ -30,7 +30,7 @@ use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{Durable, Snapshot};
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{Auth, BindError, Publish, Server, Status, WebConfig, WebContext};
+use crate::web::{Auth, BindError, Server, Status, WebConfig, WebContext};
 use brokers::Clusters;
 
 /// After the first signal the process ends within this, whatever hangs.
@@ -39,7 +39,6 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const SAMPLE_QUEUE: usize = 256;
 /// Ports tried after the wanted one by the demo.
 const NEXT_PORTS: u16 = 50;
-
 
 /// What to run.
 pub struct Plan {
@@ -87,6 +86,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|e| StoreError::Io { path: config.data_dir.clone(), detail: e.to_string() })?;
     let (engine, store) = restore(&config)?;
+    let engine_was_fresh = engine.positions().sources.is_empty();
     let ledger = Arc::new(Ledger::open(&config.data_dir.join("ledger.redb"), config.web_limits.idempotency_keys)?);
     let clusters = Clusters::open(&config)?;
 
@@ -133,29 +133,48 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         now: wall,
     };
     // Engine and keeper end when their senders are gone; nobody has to ask them.
-    supervisor.thread("store-state", Stage::Store, || {}, move || {
-        keeper_loop.run();
-        Ok(())
-    })?;
+    supervisor.thread(
+        "store-state",
+        Stage::Store,
+        || {},
+        move || {
+            keeper_loop.run();
+            Ok(())
+        },
+    )?;
     let engine_loop = EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, metrics };
-    supervisor.thread("engine", Stage::Engine, || {}, move || {
-        engine_loop.run();
-        Ok(())
-    })?;
-    let readers = clusters.start(&mut supervisor, &config, brokers::Channels {
-        input: input.clone(),
-        samples: samples.clone(),
-        positions: durable_positions,
-        limits,
-        stop: stop_read.clone(),
-    })?;
+    supervisor.thread(
+        "engine",
+        Stage::Engine,
+        || {},
+        move || {
+            engine_loop.run();
+            Ok(())
+        },
+    )?;
+    let readers = clusters.start(
+        &mut supervisor,
+        &config,
+        brokers::Channels {
+            input: input.clone(),
+            samples: samples.clone(),
+            positions: durable_positions,
+            limits,
+            stop: stop_read.clone(),
+        },
+    )?;
     drop(samples);
     let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
     let asked = stop_read.clone();
-    supervisor.thread("ticker", Stage::Read, move || asked.set(), move || {
-        ticker.run();
-        Ok(())
-    })?;
+    supervisor.thread(
+        "ticker",
+        Stage::Read,
+        move || asked.set(),
+        move || {
+            ticker.run();
+            Ok(())
+        },
+    )?;
     let status_loop = StatusLoop {
         base,
         clusters: readers,
@@ -165,21 +184,41 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         out: status,
         stop: stop_read,
     };
-    supervisor.thread("status", Stage::Read, || {}, move || {
-        status_loop.run();
-        Ok(())
-    })?;
+    supervisor.thread(
+        "status",
+        Stage::Read,
+        || {},
+        move || {
+            status_loop.run();
+            Ok(())
+        },
+    )?;
     let (ask_web, asked_web) = watch::channel(false);
-    supervisor.task(runtime.handle(), "http", Stage::Edge, move || { ask_web.send_replace(true); }, async move {
-        let mut asked = asked_web;
-        server.run(async move { let _gone = asked.wait_for(|stop| *stop).await; }).await;
-        Ok(())
-    })?;
+    supervisor.task(
+        runtime.handle(),
+        "http",
+        Stage::Edge,
+        move || {
+            ask_web.send_replace(true);
+        },
+        async move {
+            let mut asked = asked_web;
+            server
+                .run(async move {
+                    let _gone = asked.wait_for(|stop| *stop).await;
+                })
+                .await;
+            Ok(())
+        },
+    )?;
     if let (Some(plan), Some(publish)) = (demo_plan, publish) {
         let asked = stop_web.clone();
-        let backfill = clusters.is_empty_log();
+        let begin = clusters.demo_begins(engine_was_fresh);
+        let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
         supervisor.task(runtime.handle(), "demo", Stage::Edge, move || asked.set(), async move {
-            demo::run(publish.write, plan.seed, plan.rate, backfill, wall, stop_web).await
+            let done = demo::run(publish.write, plan.seed, rate, begin, wall, stop_web).await;
+            tracing::info!(?done, "the demo's traffic ended");
+            Ok(())
         })?;
     }
     say_listening(&config, address);

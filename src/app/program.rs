@@ -5,15 +5,18 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Plan, StartError, brokers, serve};
-use crate::broker::Inspect;
 use crate::broker::kafka::KafkaWrite;
+use crate::broker::{Inspect, WriteError};
 use crate::cli::{Brokers, DemoOptions, Exit, Program};
-use crate::config::{ClusterConfig, ClusterKind, Config, PublishConfig, PublishKey};
+use crate::config::{ClusterConfig, ClusterKind, Config, PublishConfig, PublishKey, STREAM_DEFAULT};
 use crate::demo;
+use crate::model::{Format, Role, Start, StreamName, StreamSpec};
 use crate::telemetry::{self, Settings};
 
 /// HTTP, timers and the exporter need no more; reading and counting have threads of their own.
 const RUNTIME_THREADS: usize = 2;
+/// Partitions of the demo's topics: more than one, so that order across partitions is real.
+const DEMO_PARTITIONS: u32 = 3;
 /// How long the demo waits for a Kafka that has just been started.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,9 +44,20 @@ impl Program for Wiring {
     fn demo(&self, mut config: Config, options: DemoOptions) -> Exit {
         let Some(cluster) = config.clusters.first().cloned() else { return Exit::Config };
         config.streams = demo::streams(&cluster.name);
+        // A POST to the demo must not mix with the script's own traffic.
+        config.streams.push(StreamSpec {
+            cluster: cluster.name.clone(),
+            name: StreamName::Exact(STREAM_DEFAULT.into()),
+            role: Role::Events,
+            start: Start::Earliest,
+            format: Format::Auto,
+        });
         config.flows = demo::flows();
-        config.publish =
-            Some(PublishConfig { cluster: cluster.name, stream: demo::POSTS.into(), key: PublishKey::TransactionId });
+        config.publish = Some(PublishConfig {
+            cluster: cluster.name,
+            stream: STREAM_DEFAULT.into(),
+            key: PublishKey::TransactionId,
+        });
         config.first_steps = false;
         run(config, Some(options))
     }
@@ -82,17 +96,21 @@ fn prepare_kafka(config: &Config, runtime: &Runtime) -> Result<(), StartError> {
     let write = KafkaWrite::new(brokers::kafka(cluster)).map_err(StartError::Config)?;
     let made = runtime.block_on(async {
         let all = async {
-            for (name, partitions) in demo::PARTITIONS {
-                write.ensure_stream(name, *partitions).await?;
+            for stream in &config.streams {
+                if let StreamName::Exact(name) = &stream.name {
+                    write.ensure_stream(name, DEMO_PARTITIONS).await?;
+                }
             }
-            Ok(())
+            Ok::<(), WriteError>(())
         };
         tokio::time::timeout(KAFKA_PATIENCE, all).await
     });
     match made {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(StartError::Config(format!("cluster \"{}\": {error}", cluster.name))),
-        Err(_) => Err(StartError::Config(format!("cluster \"{}\" did not answer within {KAFKA_PATIENCE:?}", cluster.name))),
+        Err(_) => {
+            Err(StartError::Config(format!("cluster \"{}\" did not answer within {KAFKA_PATIENCE:?}", cluster.name)))
+        }
     }
 }
 

@@ -114,7 +114,7 @@ pub(super) struct Demo {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Transactions per second
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
     /// Send the traffic through this Kafka instead of the embedded log
     #[arg(long, value_name = "HOST:PORT")]

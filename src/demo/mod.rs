@@ -25,6 +25,8 @@ mod script;
 use plan::{CHECKOUT, Emission, Flow, REFUND, STREAMS};
 use script::Script;
 
+/// Transactions that begin per second at rate 1, over both flows.
+pub const TRANSACTIONS_PER_SECOND: f64 = 25.0;
 /// History written before the first live event.
 const HISTORY: i64 = 15 * 60 * MICROS_PER_SECOND;
 /// Records of history at most: at higher rates it is shorter.

@@ -188,11 +188,8 @@ impl Plan<'_> {
     }
 
     fn emit(&mut self, stage: Stage, status: Status, outcome: Option<Outcome>, error: Option<&'static str>) {
-        let delay = if self.chance.hits(LATE) {
-            self.chance.between(1.0, 12.0)
-        } else {
-            self.chance.between(0.002, 0.012)
-        };
+        let delay =
+            if self.chance.hits(LATE) { self.chance.between(1.0, 12.0) } else { self.chance.between(0.002, 0.012) };
         let at = self.now.plus(micros(delay));
         let (name, number, cents) = (self.name, self.number, self.cents);
         let emission = Emission { at, event_time: self.now, name, number, stage, status, outcome, error, cents };

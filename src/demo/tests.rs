@@ -174,7 +174,11 @@ struct Shelf {
 }
 
 impl broker::Write for Shelf {
-    fn append<'a>(&'a self, stream: &'a str, records: Vec<NewRecord>) -> Boxed<'a, Result<Vec<broker::Appended>, WriteError>> {
+    fn append<'a>(
+        &'a self,
+        stream: &'a str,
+        records: Vec<NewRecord>,
+    ) -> Boxed<'a, Result<Vec<broker::Appended>, WriteError>> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::Relaxed);
             if records[0].record_time.is_none() && call % 3 == 0 {
@@ -224,5 +228,9 @@ fn speed() {
     let all = emissions(1, 900.0, false);
     let scripted = began.elapsed();
     let bytes: usize = all.iter().map(|e| event::record(e, None).payload.unwrap().len()).sum();
-    println!("script alone {scripted:?}, records {:?}, {} MB of payload", began.elapsed() - scripted, bytes / 1_000_000);
+    println!(
+        "script alone {scripted:?}, records {:?}, {} MB of payload",
+        began.elapsed() - scripted,
+        bytes / 1_000_000
+    );
 }

@@ -75,10 +75,7 @@ impl Keeper {
             match self.store.commit(&checkpoint.changes) {
                 Ok(()) => {
                     self.metrics.checkpoint(began.elapsed().as_secs_f64(), true);
-                    self.state.send_replace(KeeperState {
-                        committed_at: Some((self.now)()),
-                        error: String::new(),
-                    });
+                    self.state.send_replace(KeeperState { committed_at: Some((self.now)()), error: String::new() });
                     return true;
                 }
                 Err(error) => {

@@ -32,7 +32,8 @@ const HASHING_WAIT: Duration = Duration::from_secs(5);
 /// Longer credentials are refused unread.
 const CREDENTIAL_BYTES: usize = 1_024;
 /// A hash that nothing matches: an unknown name costs as much time as a known one.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3RyZWFtZ2F1Z2Utbm9ib2R5$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c3RyZWFtZ2F1Z2Utbm9ib2R5$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// What a user may do; each role includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +97,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError`]: exit code 2.
     pub fn from_file(path: &Path) -> Result<Self, AuthError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| AuthError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| AuthError::Read { path: path.to_owned(), source })?;
         Self::parse(&text)
     }
 
@@ -113,7 +113,8 @@ impl Auth {
             }
             let wrong = |detail: String| AuthError::Line { line, detail };
             let mut fields = entry.split(':');
-            let (Some(name), Some(hash), Some(role), None) = (fields.next(), fields.next(), fields.next(), fields.next())
+            let (Some(name), Some(hash), Some(role), None) =
+                (fields.next(), fields.next(), fields.next(), fields.next())
             else {
                 return Err(wrong("not three fields".to_owned()));
             };
@@ -230,7 +231,9 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
 
 /// Listening beyond loopback without authentication.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is reachable from other machines and [auth] is not set: set auth.users_file, listen on 127.0.0.1, or say --insecure-no-auth")]
+#[error(
+    "{0} is reachable from other machines and [auth] is not set: set auth.users_file, listen on 127.0.0.1, or say --insecure-no-auth"
+)]
 pub struct ListenError(pub SocketAddr);
 
 /// Whether it is acceptable to listen on `addr`.

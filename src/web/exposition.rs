@@ -101,7 +101,15 @@ impl Exposition {
         self.out.push('\n');
     }
 
-    fn bucket(&mut self, labels: Labels<'_>, bound: f64, le: &str, count: u64, below: f64, exemplars: &[&ExemplarView]) {
+    fn bucket(
+        &mut self,
+        labels: Labels<'_>,
+        bound: f64,
+        le: &str,
+        count: u64,
+        below: f64,
+        exemplars: &[&ExemplarView],
+    ) {
         self.line("_bucket", labels, &[("le", le)], &count.to_string());
         let inside = |e: &&&ExemplarView| e.seconds > below && e.seconds <= bound && e.seconds.is_finite();
         if self.dialect == Dialect::OpenMetrics
@@ -191,8 +199,7 @@ mod tests {
     #[test]
     fn an_exemplar_stands_in_its_bucket() {
         let view = HistogramView { count: 1, sum: 1.5, zero: 0, positive: vec![(18, 1)], negative: vec![] };
-        let exemplar =
-            ExemplarView { at: "p99", trace_id: "ab".into(), seconds: 1.5, transaction_id: String::new() };
+        let exemplar = ExemplarView { at: "p99", trace_id: "ab".into(), seconds: 1.5, transaction_id: String::new() };
         let mut out = Exposition::new(Dialect::OpenMetrics);
         out.family("h", Kind::Histogram, "x");
         out.histogram(&[], &view, &[&exemplar]);

@@ -23,7 +23,12 @@ pub async fn overview(State(app): State<Arc<App>>, RawQuery(query): RawQuery, he
 }
 
 /// `/flows/{flow}`
-pub async fn flow(State(app): State<Arc<App>>, Path(name): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub async fn flow(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     render(&app, &View::Flow(name), query.as_deref().unwrap_or(""), &headers)
 }
 
@@ -75,16 +80,18 @@ pub async fn method_not_allowed(request: Request) -> Response {
 /// `/assets/{hash}/{name}`: embedded, found by exact name, kept by browsers for ever.
 pub async fn asset(Path(path): Path<String>) -> Response {
     let Some(asset) = page::asset(&path) else { return Problem::not_found("no such file").into_response() };
-    let headers = [
-        (header::CONTENT_TYPE, asset.content_type),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
     (headers, asset.bytes).into_response()
 }
 
 /// `/live/{view}`: the frames of a view. `Last-Event-ID` comes as a header, or as `last_event_id` from a
 /// client that made its stream anew.
-pub async fn live(State(app): State<Arc<App>>, ticket: Option<Extension<Arc<Ticket>>>, request: Request) -> Result<Response, Problem> {
+pub async fn live(
+    State(app): State<Arc<App>>,
+    ticket: Option<Extension<Arc<Ticket>>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (uri, headers) = (request.uri(), request.headers());
     let segment = uri.path().strip_prefix("/live/").unwrap_or("");
     let unknown = || Problem::not_found("no such view; live views are overview, flow/{flow}, status");

@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use super::error::Problem;
 use super::fanout::Fanout;
 use super::frame::{Frame, Origin, RING_TICKS, Ring, Spec, Tick, lock};
-use super::page::View;
 use super::handoff;
+use super::page::View;
 use super::sse::{Encoding, Piece, event};
 use super::{WebContext, WebLimits};
 
@@ -308,7 +308,10 @@ impl Hub {
         self.news.send_modify(|news| news.1 = true);
         if let Some(fanout) = self.fanout.get() {
             let ended = fanout.stop();
-            if tokio::task::spawn_blocking(move || ended.into_iter().try_for_each(std::thread::JoinHandle::join)).await.is_err() {
+            if tokio::task::spawn_blocking(move || ended.into_iter().try_for_each(std::thread::JoinHandle::join))
+                .await
+                .is_err()
+            {
                 tracing::error!("a fan-out thread died");
             }
         }

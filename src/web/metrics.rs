@@ -35,7 +35,8 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
 
 /// OpenMetrics where it is asked for by name and not less than the plain text.
 fn negotiated(headers: &HeaderMap) -> Dialect {
-    let accept = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok()).collect::<Vec<_>>().join(",");
+    let accept =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok()).collect::<Vec<_>>().join(",");
     let quality = |media: &str| {
         let ranges = accept.split(',').map(str::trim).filter(|range| range.split(';').next() == Some(media));
         let qualities = ranges.map(|range| {
@@ -72,7 +73,9 @@ fn flow_counters(out: &mut Exposition, durable: &Durable) {
         }
     }
     let families: [(&str, &str, fn(&DurableFlow) -> u64); 5] = [
-        ("streamgauge_recovered_total", "Dead-lettered or timed-out transactions that ended ok later.", |f| f.recovered),
+        ("streamgauge_recovered_total", "Dead-lettered or timed-out transactions that ended ok later.", |f| {
+            f.recovered
+        }),
         ("streamgauge_after_end_total", "Events after the end of their transaction.", |f| f.after_end),
         ("streamgauge_evicted_total", "Transactions that left because a bound was reached.", |f| f.evicted),
         ("streamgauge_late_total", "Events older than the kept history.", |f| f.late),
@@ -124,7 +127,11 @@ fn flow_gauges(out: &mut Exposition, snapshot: &Snapshot) {
     for (name, flow) in flows().filter(|(_, f)| f.transactional) {
         out.count(&[("flow", name)], flow.totals.in_flight);
     }
-    out.family("streamgauge_transactions_stuck", Kind::Gauge, "Transactions that wait longer than their stage's deadline.");
+    out.family(
+        "streamgauge_transactions_stuck",
+        Kind::Gauge,
+        "Transactions that wait longer than their stage's deadline.",
+    );
     for (name, flow) in flows() {
         for stage in &flow.stages {
             out.count(&[("flow", name), ("stage", &stage.name)], stage.stuck);

@@ -92,8 +92,14 @@ fn caught_up(status: &Status, snapshot: &Snapshot) -> bool {
     let of = |cluster: &str, stream: &str| {
         snapshot.sources.iter().any(|s| &*s.key.cluster == cluster && &*s.key.stream == stream)
     };
-    let found = status.clusters.iter().all(|(cluster, _, health)| {
-        health.up == Some(true) && health.streams.iter().all(|stream| of(cluster, stream))
-    });
-    found && snapshot.sources.iter().filter(|s| s.state != "gone").all(|s| s.state != "unreachable" && behind(s) == Some(0))
+    let found = status
+        .clusters
+        .iter()
+        .all(|(cluster, _, health)| health.up == Some(true) && health.streams.iter().all(|stream| of(cluster, stream)));
+    found
+        && snapshot
+            .sources
+            .iter()
+            .filter(|s| s.state != "gone")
+            .all(|s| s.state != "unreachable" && behind(s) == Some(0))
 }

@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn pieces_join_to_one_gzip_stream_from_any_piece_on() {
-        let noise: String = (0u32..40_000).map(|i| char::from(33 + (i.wrapping_mul(2_654_435_761) >> 25) as u8 % 90)).collect();
+        let noise: String =
+            (0u32..40_000).map(|i| char::from(33 + (i.wrapping_mul(2_654_435_761) >> 25) as u8 % 90)).collect();
         let (first, skipped, later) = (Piece::first("retry: 1\n\n"), Piece::new("lost"), Piece::new(&noise));
         let _ = skipped.body(Encoding::Gzip);
         let stream = [first.body(Encoding::Gzip), later.body(Encoding::Gzip)].concat();

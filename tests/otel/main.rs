@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[path = "../support/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
-mod http;
+pub mod http;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod process;
@@ -111,7 +111,9 @@ fn spans_of_the_server_reach_jaeger_through_the_shipped_collector_configuration(
     }
     let data = dir.path().join("data");
     let file = dir.path().join("streamgauge.toml");
-    let text = format!("[telemetry]\notlp_endpoint = \"http://127.0.0.1:{grpc}\"\n[[cluster]]\nname = \"local\"\nkind = \"embedded\"\n[[stream]]\ncluster = \"local\"\nname = \"transactions\"\nstart = \"earliest\"\n[publish]\ncluster = \"local\"\nstream = \"transactions\"\n");
+    let text = format!(
+        "[telemetry]\notlp_endpoint = \"http://127.0.0.1:{grpc}\"\n[[cluster]]\nname = \"local\"\nkind = \"embedded\"\n[[stream]]\ncluster = \"local\"\nname = \"transactions\"\nstart = \"earliest\"\n[publish]\ncluster = \"local\"\nstream = \"transactions\"\n"
+    );
     std::fs::write(&file, text).expect("written");
     let server = Server::start(&["--config", file.to_str().expect("text")], &data);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -127,7 +129,11 @@ fn spans_of_the_server_reach_jaeger_through_the_shipped_collector_configuration(
     });
     println!("{} spans: {seen:?}", seen.len());
     let answer = http::get(&format!("127.0.0.1:{}", ports.query), &format!("/api/traces/{trace}"));
-    assert!(answer.text().contains("/transactions"), "the request's span continues the caller's trace: {}", answer.text());
+    assert!(
+        answer.text().contains("/transactions"),
+        "the request's span continues the caller's trace: {}",
+        answer.text()
+    );
 }
 
 #[test]

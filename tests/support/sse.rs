@@ -75,7 +75,9 @@ impl Parser {
                 self.data.push('\n');
             }
             "id" if !value.contains('\0') => value.clone_into(&mut self.id),
-            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => self.retry = value.parse().ok(),
+            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
+                self.retry = value.parse().ok()
+            }
             _ => {}
         }
         None
@@ -125,7 +127,8 @@ impl<R: BufRead> Read for Dechunked<R> {
         if self.left == 0 {
             let line = self.line()?;
             let size = line.split(';').next().unwrap_or("");
-            self.left = usize::from_str_radix(size, 16).map_err(|_| io::Error::other(format!("chunk size {line:?}")))?;
+            self.left =
+                usize::from_str_radix(size, 16).map_err(|_| io::Error::other(format!("chunk size {line:?}")))?;
             if self.left == 0 {
                 while !self.line()?.is_empty() {}
                 self.ended = true;

@@ -47,9 +47,19 @@ pub fn read_all(
             let thread = Arc::clone(&wake);
             let queue = Queue::of_partition(&client, &name, partition, Box::new(move || thread.unpark()))
                 .ok_or_else(|| format!("no queue of {topic}/{partition}"))?;
-            let source =
-                SourceKey { cluster: "main".into(), stream: (*topic).into(), generation: 0, partition: partition as u32 };
-            lanes.push(Lane { source: Arc::new(source), queue, builder: BatchBuilder::new(), next: 0, frontier: i64::MIN });
+            let source = SourceKey {
+                cluster: "main".into(),
+                stream: (*topic).into(),
+                generation: 0,
+                partition: partition as u32,
+            };
+            lanes.push(Lane {
+                source: Arc::new(source),
+                queue,
+                builder: BatchBuilder::new(),
+                next: 0,
+                frontier: i64::MIN,
+            });
             assigned.push((Arc::clone(&name), partition, 0, -1));
         }
     }

@@ -40,7 +40,9 @@ impl Form {
         let media = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         match media.as_str() {
             "application/json" if headers.contains_key("ce-specversion") => Ok(Self::Binary),
-            "application/json" | "application/cloudevents+json" | "application/cloudevents-batch+json" => Ok(Self::Json),
+            "application/json" | "application/cloudevents+json" | "application/cloudevents-batch+json" => {
+                Ok(Self::Json)
+            }
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
             "" => refuse("content-type is missing".to_owned()),
             other => refuse(format!("content-type {other:?}")),
@@ -48,7 +50,13 @@ impl Form {
     }
 
     /// All events of a body, or all that is wrong with it.
-    pub(super) fn items(self, body: &[u8], headers: &HeaderMap, rules: &Rules<'_>, most: usize) -> Result<Vec<Prepared>, Problem> {
+    pub(super) fn items(
+        self,
+        body: &[u8],
+        headers: &HeaderMap,
+        rules: &Rules<'_>,
+        most: usize,
+    ) -> Result<Vec<Prepared>, Problem> {
         let text = std::str::from_utf8(body).map_err(|e| malformed(format!("the body is not UTF-8: {e}")))?;
         let text = text.trim_start_matches('\u{feff}').trim();
         if too_deep(text, rules.limits.json_depth) {
@@ -99,9 +107,8 @@ fn json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
 
 fn lines(text: &str) -> Result<Vec<&RawValue>, Problem> {
     let full = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let parsed = full.map(|(n, line)| {
-        serde_json::from_str(line).map_err(|e| malformed(format!("line {} is not JSON: {e}", n + 1)))
-    });
+    let parsed = full
+        .map(|(n, line)| serde_json::from_str(line).map_err(|e| malformed(format!("line {} is not JSON: {e}", n + 1))));
     parsed.collect()
 }
 
@@ -186,7 +193,9 @@ fn with_data<'a>(
 ) -> Item {
     let Some(data) = data else { return prepare(Members::new(), envelope, extra, index, rules) };
     match members(data, index, "/data") {
-        Ok(event) if TELLING.iter().any(|name| event.contains_key(*name)) => prepare(event, envelope, extra, index, rules),
+        Ok(event) if TELLING.iter().any(|name| event.contains_key(*name)) => {
+            prepare(event, envelope, extra, index, rules)
+        }
         Ok(foreign) => {
             extra.extend(foreign);
             prepare(Members::new(), envelope, extra, index, rules)

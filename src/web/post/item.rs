@@ -202,7 +202,10 @@ pub(super) fn prepare<'a>(
     let service = reader.text("service").or(envelope.service);
     let status = reader.word("status", &Status::ALL.map(|s| (s.name(), s))).unwrap_or_default();
     // `timed_out` is a verdict of the engine, never written.
-    let outcome = reader.word("outcome", &[Outcome::Ok, Outcome::Failed, Outcome::Compensated, Outcome::DeadLettered].map(|o| (o.name(), o)));
+    let outcome = reader.word(
+        "outcome",
+        &[Outcome::Ok, Outcome::Failed, Outcome::Compensated, Outcome::DeadLettered].map(|o| (o.name(), o)),
+    );
     let own_time = reader.time("event_time");
     let event_time = envelope.event_time.or(own_time).unwrap_or(rules.arrival);
     let started_at = reader.time("started_at");

@@ -58,7 +58,13 @@ pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Resu
 }
 
 /// Does the work at most once per key and gives the stored answer again.
-async fn once(app: &App, key: String, headers: &HeaderMap, body: &[u8], items: Vec<Prepared>) -> Result<Response, Problem> {
+async fn once(
+    app: &App,
+    key: String,
+    headers: &HeaderMap,
+    body: &[u8],
+    items: Vec<Prepared>,
+) -> Result<Response, Problem> {
     let mut hash = Sha256::new();
     // The same bytes mean something else under another type.
     hash.update(headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes));

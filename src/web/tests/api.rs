@@ -32,7 +32,13 @@ async fn a_flow_has_the_shape_of_the_contract() {
     assert_eq!(data["stages"][0]["windows"]["10s"]["events_per_second"], Value::Null);
     assert_eq!((&data["hops"], &data["oldest_in_flight"]), (&json!([]), &Value::Null));
     let input = &data["inputs"][0];
-    for (name, value) in [("cluster", json!("main")), ("partition", json!(3)), ("next", json!(90)), ("end", json!(100)), ("state", json!("reading"))] {
+    for (name, value) in [
+        ("cluster", json!("main")),
+        ("partition", json!(3)),
+        ("next", json!(90)),
+        ("end", json!(100)),
+        ("state", json!("reading")),
+    ] {
         assert_eq!(input[name], value, "{name}");
     }
 }
@@ -138,5 +144,9 @@ async fn metrics_have_their_names_and_pass_the_checker() {
     let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
     let open = send(&router, Request::get("/metrics").header("accept", accept).body(Body::empty()).unwrap()).await;
     assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(open.text.ends_with("# EOF\n") && open.text.contains("# TYPE streamgauge_events counter\n"), "{}", open.text);
+    assert!(
+        open.text.ends_with("# EOF\n") && open.text.contains("# TYPE streamgauge_events counter\n"),
+        "{}",
+        open.text
+    );
 }

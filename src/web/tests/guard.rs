@@ -56,7 +56,8 @@ async fn unknown_paths_and_methods() {
 
 #[tokio::test]
 async fn on_loopback_only_our_own_names_are_answered() {
-    let config = WebConfig { loopback: true, public_url: "https://ops.example/gauge".to_owned(), ..WebConfig::default() };
+    let config =
+        WebConfig { loopback: true, public_url: "https://ops.example/gauge".to_owned(), ..WebConfig::default() };
     let status = |host: &'static str| {
         let config = config.clone();
         async move { ask(&config, "GET", "/livez", &[("host", host)]).await.status }
@@ -106,7 +107,10 @@ async fn each_role_may_do_its_part() {
     };
     let (no, forbidden) = (StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN);
     let anonymous = status("", "GET", "/").await;
-    assert_eq!((anonymous.status, anonymous.header("www-authenticate")), (no, "Basic realm=\"streamgauge\", charset=\"UTF-8\""));
+    assert_eq!(
+        (anonymous.status, anonymous.header("www-authenticate")),
+        (no, "Basic realm=\"streamgauge\", charset=\"UTF-8\"")
+    );
     for path in ["/", "/metrics", "/live/overview", "/nothing", "/api/v1/flows", "/assets/x"] {
         assert_eq!(status("", "GET", path).await.status, no, "{path}");
         assert_eq!(status("eve", "GET", path).await.status, no, "{path}");

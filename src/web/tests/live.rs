@@ -115,7 +115,12 @@ async fn frames_arrive_plain_and_compressed() {
     let mut clients = blocking(open).await;
     assert!(!clients[0].head.contains("content-encoding") && clients[1].head.contains("content-encoding: gzip"));
     for client in &clients {
-        for header in ["200 OK", "content-type: text/event-stream", "cache-control: no-cache, no-transform", "x-accel-buffering: no"] {
+        for header in [
+            "200 OK",
+            "content-type: text/event-stream",
+            "cache-control: no-cache, no-transform",
+            "x-accel-buffering: no",
+        ] {
             assert!(client.head.contains(header), "{header} in {}", client.head);
         }
     }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Fixture, send};
 use crate::decode::{BatchBuilder, Decoder, Record};
-use crate::model::{Format, Kind, Limits};
 use crate::model::WebLimits;
+use crate::model::{Format, Kind, Limits};
 use crate::web::WebConfig;
 
 async fn post(router: &Router, media: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -37,9 +37,15 @@ async fn an_empty_object_is_an_event_with_all_defaults() {
     let answer = post(&fixture.router(WebConfig::default()), JSON, &[], "{}").await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
     let accepted = &answer.json()["accepted"][0];
-    assert_eq!((&accepted["stream"], &accepted["partition"], &accepted["position"]), (&json!("orders"), &json!(0), &json!(0)));
+    assert_eq!(
+        (&accepted["stream"], &accepted["partition"], &accepted["position"]),
+        (&json!("orders"), &json!(0), &json!(0))
+    );
     let event = &payloads(&fixture)[0];
-    assert_eq!((&event["flow"], &event["stage"], &event["status"]), (&json!("default"), &json!("received"), &json!("ok")));
+    assert_eq!(
+        (&event["flow"], &event["stage"], &event["status"]),
+        (&json!("default"), &json!("received"), &json!("ok"))
+    );
     assert_eq!(event["event_time"], "2026-11-22T10:00:00.000000Z");
     assert_eq!((&event["id"], &event["transaction_id"]), (&accepted["id"], &accepted["transaction_id"]));
     let id = uuid::Uuid::parse_str(event["id"].as_str().unwrap()).unwrap();
@@ -75,7 +81,12 @@ async fn what_is_accepted_can_be_read_again() {
     let fixture = Fixture::new();
     let router = fixture.router(WebConfig::default());
     let cloud = r#"{"specversion":"1.0","id":"c","source":"/shop","type":"order.paid","data":{"specversion":"x","status":"PAID"}}"#;
-    for body in ["{}", r#"{"specversion":"1.0","source":"s","attributes":{"type":"t"}}"#, r#"{"status":"retried","x":"\u0000"}"#, cloud] {
+    for body in [
+        "{}",
+        r#"{"specversion":"1.0","source":"s","attributes":{"type":"t"}}"#,
+        r#"{"status":"retried","x":"\u0000"}"#,
+        cloud,
+    ] {
         assert_eq!(post(&router, JSON, &[], body).await.status, StatusCode::ACCEPTED, "{body}");
     }
     let decoder = Decoder::new(&Format::Auto, &Limits::default(), "orders");
@@ -109,8 +120,13 @@ async fn cloudevents_in_all_modes() {
     let event = format!(
         r#"{{"specversion":"1.0","id":"ce","source":"/shop","type":"order.paid","subject":"s","time":"2026-11-22T09:00:00Z","region":"eu","data":{data}}}"#
     );
-    let headers =
-        [("ce-specversion", "1.0"), ("ce-id", "ce"), ("ce-source", "%2Fshop"), ("ce-type", "order.paid"), ("ce-time", "2026-11-22T09:00:00Z")];
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "ce"),
+        ("ce-source", "%2Fshop"),
+        ("ce-type", "order.paid"),
+        ("ce-time", "2026-11-22T09:00:00Z"),
+    ];
     for (media, headers, body) in [
         ("application/cloudevents+json; charset=utf-8", &[][..], event.clone()),
         ("application/cloudevents-batch+json", &[][..], format!("[{event}]")),
@@ -119,13 +135,23 @@ async fn cloudevents_in_all_modes() {
         let answer = post(&router, media, headers, &body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{media}: {}", answer.text);
         let event = payloads(&fixture).pop().unwrap();
-        for (name, value) in [("id", "ce"), ("transaction_id", "t9"), ("stage", "order.paid"), ("service", "/shop"), ("flow", "checkout"), ("event_time", "2026-11-22T09:00:00.000000Z")] {
+        for (name, value) in [
+            ("id", "ce"),
+            ("transaction_id", "t9"),
+            ("stage", "order.paid"),
+            ("service", "/shop"),
+            ("flow", "checkout"),
+            ("event_time", "2026-11-22T09:00:00.000000Z"),
+        ] {
             assert_eq!(event[name], value, "{media} {name}");
         }
     }
     assert_eq!(payloads(&fixture)[0]["attributes"], json!({"region": "eu"}));
     let answer = post(&router, JSON, &[], r#"{"specversion":"1.0","id":"","source":"s","type":"t"}"#).await;
-    assert_eq!((answer.status, &answer.json()["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/id")));
+    assert_eq!(
+        (answer.status, &answer.json()["errors"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("/id"))
+    );
 }
 
 #[tokio::test]
@@ -158,7 +184,11 @@ async fn a_wrong_item_is_named_and_nothing_is_appended() {
         ("text/plain", "{}", StatusCode::UNSUPPORTED_MEDIA_TYPE),
     ] {
         let answer = post(&router, media, &[], body).await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{media} {body}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, "application/problem+json"),
+            "{media} {body}"
+        );
     }
     assert!(fixture.log.records.lock().unwrap().is_empty());
 }
@@ -169,7 +199,11 @@ async fn bounds_have_names() {
     let limits = WebLimits { body_bytes: 100, body_events: 2, ..WebLimits::default() };
     let router = fixture.router(WebConfig { limits, ..WebConfig::default() });
     let large = post(&router, JSON, &[], &format!("{{\"a\":\"{}\"}}", "x".repeat(100))).await;
-    assert!(large.status == StatusCode::PAYLOAD_TOO_LARGE && large.text.contains("limits.body_bytes"), "{}", large.text);
+    assert!(
+        large.status == StatusCode::PAYLOAD_TOO_LARGE && large.text.contains("limits.body_bytes"),
+        "{}",
+        large.text
+    );
     let many = post(&router, JSON, &[], "[{},{},{}]").await;
     assert!(many.status == StatusCode::PAYLOAD_TOO_LARGE && many.text.contains("limits.body_events"), "{}", many.text);
 }
@@ -186,7 +220,9 @@ async fn the_trace_of_the_caller_goes_on() {
     let body = format!(r#"[{{}},{{"traceparent":"{own}"}}]"#);
     assert_eq!(post(&router, JSON, &headers, &body).await.status, StatusCode::ACCEPTED);
     let records = fixture.log.records.lock().unwrap();
-    let header = |n: usize| records[n].headers.iter().map(|(k, v)| (k.as_str(), std::str::from_utf8(v).unwrap())).collect::<Vec<_>>();
+    let header = |n: usize| {
+        records[n].headers.iter().map(|(k, v)| (k.as_str(), std::str::from_utf8(v).unwrap())).collect::<Vec<_>>()
+    };
     assert_eq!(header(0), headers);
     assert_eq!(header(1), [("traceparent", own)]);
 }
@@ -209,7 +245,10 @@ async fn a_log_that_is_down_is_a_503_and_gives_the_key_back() {
     let other = post(&router, JSON, &key, r#"{"id":"x"}"#).await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
     let bad = post(&router, JSON, &[("idempotency-key", "")], "{}").await;
-    assert_eq!((bad.status, &bad.json()["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("header:Idempotency-Key")));
+    assert_eq!(
+        (bad.status, &bad.json()["errors"][0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("header:Idempotency-Key"))
+    );
 }
 
 #[tokio::test]
