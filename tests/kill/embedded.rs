@@ -20,7 +20,7 @@ use crate::support::rng::Rng;
 use crate::support::wire;
 use crate::{verdict, world};
 
-const TRANSACTIONS: usize = 70_000;
+const EVENTS: usize = 220_000;
 /// Seconds of event time that are written in a fraction of that.
 const SPAN: i64 = 600;
 /// Record times are those of writing: what is to time out within the test has this long.
@@ -77,7 +77,7 @@ pub fn run(seed: u64) {
 
 /// The flows and what is posted, in order; known copies are among it.
 fn events(seed: u64) -> (Vec<FlowSpec>, Vec<Record>) {
-    let wanted = world::Wanted { transactions: TRANSACTIONS, span: SPAN, skew: false, partitions: 1 };
+    let wanted = world::Wanted { events: EVENTS, span: SPAN, skew: false, partitions: 1 };
     let mut world = world::draw(seed, &wanted, world::wall());
     let flows = world::with_timeout(&world.flows, TIMEOUT);
     let order = world::in_order(&world.partitions);

@@ -165,7 +165,7 @@ fn books(name: &str, data: &Value, out: &mut Vec<String>) {
     let totals = &data["totals"];
     let number = |what: &str| totals[what].as_u64().unwrap_or(u64::MAX / 100);
     let outcomes = totals["outcomes"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum::<u64>();
-    let left = ["in_flight", "open_ended", "evicted", "unexplained"].iter().map(|n| number(n)).sum::<u64>();
+    let left = ["in_flight", "open_ended", "evicted", "unexplained"].into_iter().map(number).sum::<u64>();
     same(&format!("{name} books"), Some(outcomes + left), Some(number("started")), out);
     if !data["inexact_since"].is_null() {
         out.push(format!("{name} is inexact: {}", data["inexact_since"]));

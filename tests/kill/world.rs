@@ -13,6 +13,11 @@ const SECOND: i64 = 1_000_000;
 /// `timed_out`, what times out around them is `unexplained`, and both are to be seen.
 const UNDECODABLE: std::ops::Range<i64> = 600..620;
 
+/// Transactions of a world that is drawn to be counted.
+const SMALL: usize = 4_000;
+/// At most about one record in this many is no event of a transaction.
+const NOISE: usize = 20;
+
 /// The wall clock.
 pub fn wall() -> Timestamp {
     let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
@@ -21,8 +26,8 @@ pub fn wall() -> Timestamp {
 
 /// What a world must have to be worth the run.
 pub struct Wanted {
-    /// Transactions.
-    pub transactions: usize,
+    /// Events of transactions, about.
+    pub events: usize,
     /// Seconds that it spans; what lies beyond is not written.
     pub span: i64,
     /// 30 % of the records 300 s in the past, one 3 h ahead.
@@ -34,27 +39,36 @@ pub struct Wanted {
 /// A world of the least seed from `seed` on that has the flows `checkout`, `refund` and `ledger`.
 /// It ends at `ends`; what begins or ends in it may be cut off by that.
 pub fn draw(mut seed: u64, wanted: &Wanted, ends: Timestamp) -> Workload {
-    let traits = |transactions| Traits {
-        undecodable: true,
-        skew: wanted.skew,
-        ..Traits::steady(transactions, wanted.span)
+    let sized = |seed, transactions| {
+        let steady = Traits::steady(transactions, wanted.span);
+        let mut world = generate::sized(seed, Traits { undecodable: true, skew: wanted.skew, ..steady });
+        let until = Timestamp((EPOCH + wanted.span) * SECOND);
+        world.partitions.iter_mut().for_each(|p| p.records.retain(|r| r.visible <= until));
+        world
     };
     let fits = |world: &Workload| {
         let has = |flow: &str| world.flows.iter().any(|f| f.name == flow);
         has("checkout") && has("refund") && has("ledger") && world.partitions.len() >= wanted.partitions
     };
     // Flows and partitions are drawn before any transaction: a small world of the same seed has the same.
-    while !fits(&generate::sized(seed, traits(1))) {
+    while !fits(&sized(seed, 1)) {
         seed += 1;
     }
-    println!("world of seed {seed}");
-    let mut world = generate::sized(seed, traits(wanted.transactions));
-    let until = Timestamp((EPOCH + wanted.span) * SECOND);
-    let by = ends.since(until) / 1_000 * 1_000; // brokers keep milliseconds
+    let small = sized(seed, SMALL).partitions;
+    let events = small.iter().flat_map(|p| &p.records).filter(|r| !r.transaction.is_empty()).count();
+    let mut world = sized(seed, wanted.events * SMALL / events);
+    let by = ends.plus(-(EPOCH + wanted.span) * SECOND).0 / 1_000 * 1_000; // brokers keep milliseconds
+    let noise: usize = world.partitions.iter().flat_map(|p| &p.records).filter(|r| r.transaction.is_empty()).count();
+    let one_in = 1 + noise * NOISE / wanted.events;
+    let mut met = 0;
     for partition in &mut world.partitions {
-        partition.records.retain(|r| r.visible <= until);
+        partition.records.retain(|r| {
+            met += usize::from(r.transaction.is_empty());
+            !r.transaction.is_empty() || met % one_in == 0
+        });
         partition.records.iter_mut().enumerate().for_each(|(i, r)| settle(r, i as u64, by));
     }
+    println!("world of seed {seed}");
     (world.begins, world.ends) = (world.begins.plus(by), ends);
     world
 }
