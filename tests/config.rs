@@ -288,7 +288,7 @@ impl Brokers for Fake {
 
     fn check(&self, cluster: &ClusterConfig) -> Result<(), String> {
         match cluster.properties.iter().find(|(k, _)| *k == "no.such.property") {
-            Some((key, _)) => Err(format!("no property \"{key}\"")),
+            Some((key, value)) => Err(format!("no property \"{key}\" {value}")),
             None => Ok(()),
         }
     }
@@ -338,9 +338,9 @@ fn commands_and_exit_codes() {
     let bad = write("bad.toml", "listn = 1\nlog_format = \"xml\"\n");
     let (exit, out, err) = command(&["check-config", &bad], &fake);
     assert_eq!((exit, out.as_str(), err.lines().count()), (Exit::Config, "", 2), "{err}");
-    let client = write("client.toml", &format!("{KAFKA}[cluster.properties]\n\"no.such.property\" = 1\n"));
+    let client = write("client.toml", &format!("{KAFKA}[cluster.properties]\n\"no.such.property\" = \"hunter2\"\n"));
     let (exit, _, err) = command(&["check-config", &client], &fake);
-    assert_eq!((exit, err.as_str()), (Exit::Config, "cluster \"main\": no property \"no.such.property\"\n"));
+    assert_eq!((exit, err.as_str()), (Exit::Config, "cluster \"main\": no property \"no.such.property\" ***\n"));
     let both = command(&["--config", &client, "--kafka", "k:1"], &fake);
     assert_eq!(both.2, "flag --kafka: is for a start without a file; allowed: [[cluster]] in the file of --config\n");
 

@@ -172,7 +172,9 @@ fn load(flags: &Flags, program: &dyn Program, terminal: &mut Terminal<'_>) -> Re
     let refusals: Vec<String> = config
         .clusters
         .iter()
-        .filter_map(|c| program.check(c).err().map(|why| format!("cluster \"{}\": {why}", c.name)))
+        .filter_map(|c| {
+            program.check(c).err().map(|why| format!("cluster \"{}\": {}", c.name, c.properties.redact(&why)))
+        })
         .collect();
     for refusal in &refusals {
         terminal.complain(refusal);

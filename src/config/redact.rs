@@ -63,6 +63,18 @@ impl Properties {
         self.0.iter().map(|p| (p.key.as_str(), p.value.as_str()))
     }
 
+    /// Words of a client about these properties, without any of their values: it repeats what it refuses, and a
+    /// misspelt `sasl.password` does not look like one.
+    #[must_use]
+    pub fn redact(&self, words: &str) -> String {
+        let whole =
+            |word: &str| self.0.iter().any(|p| !p.value.is_empty() && p.value == word.trim_matches(['"', ',', ';']));
+        let hidden = words.split(' ').map(|word| if whole(word) { HIDDEN } else { word });
+        let text = hidden.collect::<Vec<_>>().join(" ");
+        // Inside of words only long values: hiding every "1" would hide the message.
+        self.0.iter().filter(|p| p.value.len() >= 4).fold(text, |text, p| text.replace(&p.value, HIDDEN))
+    }
+
     /// Keys and values for people.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|p| (p.key.as_str(), if p.hidden { HIDDEN } else { p.value.as_str() }))
@@ -88,6 +100,15 @@ mod tests {
         let shown = format!("{p:?}");
         assert_eq!(shown, r#"{"security.protocol": "SASL_SSL", "sasl.password": "***", "sasl.username": "***"}"#);
         assert_eq!(p.iter().nth(1), Some(("sasl.password", "hunter2")));
+    }
+
+    #[test]
+    fn what_a_client_repeats_is_hidden() {
+        let mut p = Properties::default();
+        p.push("sasl.pasword".into(), "hunter two".into(), false);
+        p.push("retries".into(), "1".into(), false);
+        let said = p.redact("no such property: \"sasl.pasword\" sasl.pasword hunter two; retries 1 in 1st place");
+        assert_eq!(said, "no such property: \"sasl.pasword\" sasl.pasword ***; retries *** in 1st place");
     }
 
     #[test]

@@ -53,14 +53,15 @@ pub enum Begin {
     Backfill,
     /// Without history.
     Live,
-    /// After a restart: goes on where the log ends. The pause stays empty.
+    /// After a restart: goes on where the log ends. Transactions that were in flight go on where they stood; the
+    /// pause itself stays empty.
     Resume {
         /// When the newest record was appended.
         log_end: Timestamp,
     },
 }
 
-/// What was appended, for the log and for tests.
+/// What was appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     /// Records of history.
@@ -101,7 +102,8 @@ pub fn flows() -> Vec<FlowSpec> {
     vec![flow(Flow::Checkout, &CHECKOUT, &[6, 5, 12, 10]), flow(Flow::Refund, &REFUND, &[20, 45])]
 }
 
-/// Appends traffic until stopped. `rate` scales it: 1 is about 22 checkouts per second.
+/// Appends traffic until stopped; tells what it appended. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
+/// A log that does not answer is asked again; what then overflows is counted.
 pub async fn run(
     write: Arc<dyn Write>,
     seed: u64,
@@ -113,9 +115,8 @@ pub async fn run(
     let began = now();
     let mut done = Appended::default();
     let script = match begin {
-        Begin::Live => Script::new(seed, rate, began, Some(began)),
         Begin::Resume { log_end } if began.since(log_end) < LONG_PAUSE => Script::resume(seed, rate, log_end, began),
-        Begin::Resume { .. } => Script::new(seed, rate, began, Some(began)),
+        Begin::Live | Begin::Resume { .. } => Script::new(seed, rate, began, Some(began)),
         Begin::Backfill => {
             let (script, history) = backfill(&write, seed, rate, began).await;
             tracing::info!(records = history, micros = now().since(began), "wrote the demo's history");

@@ -3,15 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::TRANSACTIONS_PER_SECOND;
 use super::chance::Chance;
 use super::incident::Schedule;
 use super::plan::{Emission, Flow, Name, plan};
 use crate::model::{MICROS_PER_SECOND, Timestamp};
 
-/// Checkouts that begin per second at rate 1.
-const CHECKOUTS: f64 = 22.0;
-/// Refunds that begin per second at rate 1.
-const REFUNDS: f64 = 2.6;
+/// Checkouts among the transactions; the others are refunds.
+const CHECKOUTS: f64 = 0.89;
 /// Longest life of a transaction that still emits, in seconds: stuck, released, late, twice.
 pub(super) const LIFE: i64 = 240;
 /// Before the end of the log: appends that were under way when the process died may be missing there.
@@ -20,6 +19,7 @@ const OVERLAP: i64 = 300_000;
 /// Traffic from one moment on.
 pub(super) struct Script {
     seed: u64,
+    /// 1 is [`TRANSACTIONS_PER_SECOND`].
     rate: f64,
     schedule: Schedule,
     /// Transactions that begin before it are planned.
@@ -106,8 +106,8 @@ impl Script {
         while self.planned <= to.second() {
             let second = self.planned;
             self.planned += 1;
-            for (flow, rate) in [(Flow::Checkout, CHECKOUTS), (Flow::Refund, REFUNDS)] {
-                self.plan_second(flow, rate * self.rate, second);
+            for (flow, share) in [(Flow::Checkout, CHECKOUTS), (Flow::Refund, 1.0 - CHECKOUTS)] {
+                self.plan_second(flow, TRANSACTIONS_PER_SECOND * share * self.rate, second);
             }
         }
     }

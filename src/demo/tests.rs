@@ -11,6 +11,7 @@ use crate::broker::{self, Boxed, WriteError};
 use crate::decode::{BatchBuilder, Decoder, Record};
 use crate::model::{Kind, Limits, Outcome, Status};
 
+const RATE: f64 = 1.0;
 const T0: Timestamp = Timestamp(1_795_000_000_250_000);
 
 fn at(seconds: f64) -> Timestamp {
@@ -19,7 +20,7 @@ fn at(seconds: f64) -> Timestamp {
 
 fn emissions(seed: u64, seconds: f64, live: bool) -> Vec<Emission> {
     let mut out = Vec::new();
-    Script::new(seed, 1.0, T0, live.then_some(T0)).until(at(seconds), &mut out);
+    Script::new(seed, RATE, T0, live.then_some(T0)).until(at(seconds), &mut out);
     out
 }
 
@@ -30,7 +31,7 @@ fn words(emissions: &[Emission]) -> Vec<String> {
 #[test]
 fn the_same_seed_says_the_same_however_often_it_is_asked() {
     let whole = words(&emissions(7, 120.0, true));
-    let mut script = Script::new(7, 1.0, T0, Some(T0));
+    let mut script = Script::new(7, RATE, T0, Some(T0));
     let mut parts = Vec::new();
     for step in 1..=2_400 {
         script.until(at(f64::from(step) * 0.05), &mut parts);
@@ -103,10 +104,10 @@ fn incidents_come_in_turn_and_show() {
 #[test]
 fn after_a_restart_transactions_in_flight_go_on_and_no_name_is_used_twice() {
     let mut first = Vec::new();
-    Script::new(5, 1.0, T0, Some(T0)).until(at(40.0), &mut first);
+    Script::new(5, RATE, T0, Some(T0)).until(at(40.0), &mut first);
     for pause in [0.2, 3.0, 100.0] {
         let mut second = Vec::new();
-        Script::resume(5, 1.0, at(40.0), at(40.0 + pause)).until(at(44.0 + pause), &mut second);
+        Script::resume(5, RATE, at(40.0), at(40.0 + pause)).until(at(44.0 + pause), &mut second);
         let key = |e: &Emission| (e.name, e.number, e.stage.stream);
         let before: BTreeSet<_> = first.iter().map(key).collect();
         let names: BTreeSet<Name> = first.iter().map(|e| e.name).collect();

@@ -110,7 +110,9 @@ impl Drop for Guard {
         if let Some(export) = self.export.take()
             && !export.stop(FLUSH_DEADLINE)
         {
-            tracing::warn!("the collector did not take everything within {FLUSH_DEADLINE:?}: the last spans are lost");
+            tracing::warn!(
+                "the collector did not take everything at the end (it is given {FLUSH_DEADLINE:?}): the last spans are lost"
+            );
         }
     }
 }

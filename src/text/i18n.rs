@@ -177,7 +177,7 @@ table! {
     share_not_ok: "{share} not ok", "{share} 실패";
     p99_times: "p99 up {n}x", "p99 {n}배";
     behind_by: "{age} behind", "{age} 뒤처짐";
-    partial_without: "partial: {n} partitions unread", "일부만: 파티션 {n}개를 읽지 못함";
+    partial_without: "partial, unread partitions: {n}", "일부만, 읽지 못한 파티션 {n}개";
     inexact: "inexact", "부정확";
     partial: "partial", "일부만";
     reading: "reading", "읽는 중";
@@ -202,8 +202,8 @@ table! {
     tile_failed: "Not ended ok", "정상 종료가 아닌 비율";
     last_10s: "last 10 s", "최근 10초";
     last_1m: "last minute", "최근 1분";
-    hour_average: "hour {rate}/s", "1시간 평균 {rate}/초";
-    trace_of_one: "trace of one", "실제 트레이스";
+    hour_average: "1 h mean {rate}/s", "1시간 평균 {rate}/초";
+    trace_of_one: "trace", "트레이스";
     nothing_ended_ok: "none ended ok within the hour", "최근 1시간 동안 정상 종료가 없습니다";
     nothing_ended_minute: "none ended within the minute", "최근 1분 동안 끝난 것이 없습니다";
     no_transactions: "no transactions here", "트랜잭션이 없는 플로우";
@@ -212,8 +212,10 @@ table! {
     n_unread: "{n} unread", "안 읽은 것 {n}건";
     n_of_m_unreachable: "{n} of {m} partitions unreachable", "파티션 {m}개 중 {n}개 연결 불가";
     no_sources: "No stream is read yet", "아직 읽고 있는 스트림이 없습니다";
-    opening_sources: "Partitions are being opened", "파티션을 여는 중입니다";
+    opening_sources: "Partitions are being opened: {n}", "파티션을 여는 중입니다: {n}개";
     complete_to: "complete to {time}", "{time}까지 완결";
+    without_flows: "without stale flows: {n}", "갱신 없는 플로우 {n}개 제외";
+    frozen: "frozen", "멈춘 값";
     clock_event: "event clock", "이벤트 시각";
     clock_record: "record clock", "기록 시각";
     clock_mixed: "mixed clocks", "섞인 시각";
@@ -221,7 +223,7 @@ table! {
     attention: "Needs attention", "확인이 필요합니다";
     worst_first: "worst first", "심각한 것부터";
     nothing_needs: "Nothing needs attention", "확인할 것이 없습니다";
-    checked: "{flows} flows and {sources} partitions checked", "플로우 {flows}개, 파티션 {sources}개 확인";
+    checked: "checked: flows {flows}, partitions {sources}", "플로우 {flows}개, 파티션 {sources}개 확인";
     checked_flow: "stuck, failures, latency, data age, exactness", "멈춤, 실패, 지연, 데이터 경과, 정확성 확인";
     n_more: "and {n} more", "그 외 {n}건";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
@@ -230,18 +232,18 @@ table! {
     last_saved: "last saved {age} ago", "마지막 저장 {age} 전";
     never_saved: "never saved", "저장된 적 없음";
     bounds_reached: "A memory bound was reached", "메모리 한도에 도달했습니다";
-    future_events: "{n} events lie in the future", "미래 시각의 이벤트 {n}건";
+    future_events: "Events in the future: {n}", "미래 시각의 이벤트 {n}건";
     future_why: "a producer's clock is ahead; they are counted when their second comes", "생산자의 시계가 앞서 있습니다; 그 시각이 되면 집계됩니다";
     cluster_down: "cluster {cluster} cannot be reached", "클러스터 {cluster}에 연결할 수 없습니다";
     last_seen_at: "last seen {time}", "마지막 응답 {time}";
     never_seen: "never answered", "응답한 적 없음";
     values_frozen: "values frozen", "값이 멈춰 있음";
-    source_unreachable: "{stream}: partitions {partitions} cannot be read", "{stream}: 파티션 {partitions}을(를) 읽을 수 없습니다";
-    source_gone: "{stream}: partitions {partitions} no longer exist", "{stream}: 파티션 {partitions}이(가) 더는 없습니다";
+    source_unreachable: "{stream}/{partitions} cannot be read", "{stream}/{partitions} 읽기 불가";
+    source_gone: "{stream}/{partitions} no longer exists", "{stream}/{partitions} 더는 없음";
     since: "since {time}", "{time}부터";
-    expired_unread: "At most {n} events of {source} expired before we read them", "{source}의 이벤트 최대 {n}건이 읽기 전에 만료되었습니다";
-    expired_why: "retention is shorter than our delay", "보존 기간이 우리의 지연보다 짧습니다";
-    undecodable_in: "{n} records of {stream} could not be decoded", "{stream}의 레코드 {n}건을 해석하지 못했습니다";
+    expired_unread: "{source} lost at most {n} records to retention", "{source}의 이벤트 최대 {n}건이 읽기 전에 만료되었습니다";
+    expired_why: "they expired before we read them", "읽기 전에 만료되었습니다";
+    undecodable_in: "Undecodable records in {stream}: {n}", "{stream}의 레코드 {n}건을 해석하지 못했습니다";
     newest_at: "newest {time}", "최근 {time}";
     one_stuck_at: "1 transaction stuck at {stage}", "{stage}에서 트랜잭션 1건이 멈춤";
     stuck_at: "{n} transactions stuck at {stage}", "{stage}에서 트랜잭션 {n}건이 멈춤";
@@ -258,11 +260,11 @@ table! {
     left_out: "left out because they cannot be read: {sources}", "읽을 수 없어 제외됨: {sources}";
     flow_inexact: "Numbers of {flow} may be inexact", "{flow}의 숫자가 정확하지 않을 수 있습니다";
     inexact_since: "may be inexact since {time}", "{time}부터 정확하지 않을 수 있음";
-    unexplained_in: "{n} transactions of {flow} ended unseen", "{flow}의 트랜잭션 {n}건은 끝을 보지 못했습니다";
+    unexplained_in: "Unexplained transactions in {flow}: {n}", "{flow}의 트랜잭션 {n}건은 끝을 보지 못했습니다";
     unexplained_why: "past their deadline while records were missing, so nobody can say how they ended", "기한이 지났지만 레코드가 누락되어 결과를 알 수 없습니다";
     // charts
     throughput: "Throughput", "처리량";
-    throughput_hint: "transactions ended per second, by outcome", "초당 끝난 트랜잭션, 결과별";
+    throughput_hint: "ended per second, by outcome", "초당 끝난 트랜잭션, 결과별";
     latency_chart: "End-to-end latency", "종단 간 지연";
     latency_hint: "each cell counts transactions of a latency", "칸마다 해당 지연의 트랜잭션 수";
     no_latency_of: "No transaction of {flow} ended within this range", "이 범위에서 끝난 {flow} 트랜잭션이 없습니다";
@@ -288,8 +290,8 @@ table! {
     events_s: "events/s", "이벤트/초";
     no_flows: "Streams are read, but no flow was seen yet", "스트림을 읽고 있지만 아직 플로우가 없습니다";
     // flow page
-    n_events: "{n} events", "이벤트 {n}건";
-    n_started: "{n} transactions started", "시작된 트랜잭션 {n}건";
+    n_events: "events {n}", "이벤트 {n}건";
+    n_started: "transactions started {n}", "시작된 트랜잭션 {n}건";
     no_transactions_why: "No transactions here: these events carry no transaction id, so they are only counted", "트랜잭션이 없습니다: 이벤트에 트랜잭션 ID가 없어 개수만 셉니다";
     never_ends_why: "Transactions of this flow never end: no event carries an outcome and nothing says where it ends. Say it in the configuration:", "이 플로우의 트랜잭션은 끝나지 않습니다: 결과가 담긴 이벤트도, 끝나는 단계의 설정도 없습니다. 설정에 추가하십시오:";
     stages_hops: "Stages and hops", "단계와 구간";
@@ -333,7 +335,8 @@ table! {
     outcome_name: "outcome", "결과";
     count: "count", "건수";
     n_negative: "{n} negative", "음수 {n}건";
-    real_title: "Real transactions behind the percentiles", "백분위의 실제 트랜잭션";
+    real_title: "Real transactions", "실제 트랜잭션";
+    no_real: "None is known behind these percentiles yet", "아직 백분위에 해당하는 실제 트랜잭션을 모릅니다";
     transaction: "Transaction", "트랜잭션";
     at: "at", "위치";
     latency: "latency", "지연";
@@ -394,7 +397,7 @@ table! {
     no_clusters: "No cluster is configured", "설정된 클러스터가 없습니다";
     last_answer: "last answer {age} ago", "마지막 응답 {age} 전";
     cluster_id: "id {id}", "ID {id}";
-    n_streams: "{n} streams", "스트림 {n}개";
+    n_streams: "streams: {n}", "스트림 {n}개";
     // process
     process: "This process", "이 프로세스";
     version: "Version", "버전";

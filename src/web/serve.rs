@@ -40,9 +40,8 @@ const STREAM_SEND_BUFFER: usize = 64 << 10;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Refusals under way at once; beyond, connections are closed without a word.
 const REFUSALS: usize = 64;
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
-content-type: application/problem+json\r\ncontent-length: 101\r\n\r\n\
-{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"limits.connections reached\"}";
+const BUSY: &str =
+    r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"limits.connections is reached"}"#;
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -209,9 +208,11 @@ async fn connection(
 
 /// Says 503 to one connection too many. Its request is read first: closing with unread bytes would reset the answer away.
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-type: application/problem+json";
+    let text = format!("{head}\r\ncontent-length: {}\r\n\r\n{BUSY}", BUSY.len());
     let answer = async {
         let _ = stream.read(&mut [0; 1_024]).await?;
-        stream.write_all(BUSY).await?;
+        stream.write_all(text.as_bytes()).await?;
         stream.shutdown().await
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;

@@ -72,6 +72,7 @@ fn refused(broker: &mut Broker) {
 fn doctor(broker: &mut Broker) {
     let hand = Hand::new(&broker.address);
     hand.create_with("well", 2, &[("message.timestamp.type", "LogAppendTime"), ("retention.ms", "60000")]);
+    hand.create("welcome", 1);
     let doctor = KafkaInspect::new("main", config(broker));
     let mut streams = exact("well", Start::Latest);
     streams.extend(exact("absent", Start::Latest));

@@ -120,9 +120,10 @@ pub(super) fn record_bytes(record: &NewRecord) -> usize {
 
 /// Appends one record to the records of a frame. The caller has checked its size and its number of headers.
 pub(super) fn put_record(out: &mut Vec<u8>, record: &NewRecord) {
-    let flags = HAS_KEY * u8::from(record.key.is_some())
-        | HAS_PAYLOAD * u8::from(record.payload.is_some())
-        | HAS_TIME * u8::from(record.record_time.is_some());
+    let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+    let flags = flag(record.key.is_some(), HAS_KEY)
+        | flag(record.payload.is_some(), HAS_PAYLOAD)
+        | flag(record.record_time.is_some(), HAS_TIME);
     out.extend_from_slice(&((record_bytes(record) - 4) as u32).to_le_bytes());
     out.push(flags);
     out.extend_from_slice(&(record.headers.len() as u16).to_le_bytes());

@@ -19,7 +19,7 @@ mod answer;
 mod message;
 
 use super::client::Events;
-pub(super) use answer::{Answer, ConfigOf, OffsetOf, TopicFound, TopicOf};
+pub(super) use answer::{Answer, ConfigOf, ConfigsOf, OffsetOf, TopicFound, TopicOf};
 pub(super) use message::{Header, Message, Messages, Room};
 
 /// Asks for the first position of a log.

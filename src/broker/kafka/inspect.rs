@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
+use rdkafka::metadata::MetadataTopic;
 
 use super::client::KafkaConfig;
 use super::discover::Wanted;
@@ -16,6 +17,8 @@ use crate::model::{StreamName, StreamSpec, Timestamp};
 const SHORT_RETENTION_MS: i64 = 3_600_000;
 /// Headers shown per record.
 const HEADERS: usize = 64;
+/// Events of the client handled in one go.
+const CLIENT_EVENTS: usize = 64;
 /// Longest wait for one message while a sample is read.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -131,7 +134,7 @@ impl KafkaInspect {
         let (client, queue) = self.open(1).map_err(|words| wrong(words, "correct [[cluster]]"))?;
         let wanted = Wanted::new(streams).map_err(|words| wrong(words, "correct the pattern"))?;
         let metadata = client.fetch_metadata(None, left(until)).map_err(|error| {
-            let words = client.context().last_words().unwrap_or_else(|| error.to_string());
+            let words = last_words(&client).unwrap_or_else(|| error.to_string());
             wrong(words, "check bootstrap_servers, security.protocol and the network")
         })?;
         let id = client.client().fetch_cluster_id(left(until)).unwrap_or_else(|| "unknown".into());
@@ -142,10 +145,15 @@ impl KafkaInspect {
         let mut names: Vec<String> = wanted.exact().map(str::to_owned).collect();
         for spec in streams {
             let StreamName::Pattern(pattern) = &spec.name else { continue };
-            let found = metadata.topics().iter().map(|topic| topic.name()).filter(|n| wanted.find(n) == Some(spec));
+            let found = metadata.topics().iter().map(MetadataTopic::name).filter(|n| wanted.find(n) == Some(spec));
             let found: Vec<String> = found.map(str::to_owned).collect();
             let ok = if found.is_empty() { None } else { Some(true) };
-            out.push(finding(format!("pattern {pattern}"), ok, format!("{} topics match", found.len()), ""));
+            out.push(finding(
+                format!("pattern {pattern}"),
+                ok,
+                format!("{} topics match that have no [[stream]] of their own", found.len()),
+                "",
+            ));
             names.extend(found);
         }
         names.sort();
@@ -192,7 +200,7 @@ impl Inspect for KafkaInspect {
         let until = Instant::now() + deadline;
         let (client, answers) = self.open(8)?;
         let topic: Arc<CStr> = CString::new(stream).map_err(|_| "a stream's name has no NUL".to_owned())?.into();
-        let late = || client.context().last_words().unwrap_or_else(|| "no answer in time".into());
+        let late = || last_words(&client).unwrap_or_else(|| "no answer in time".into());
         let words = |fault: Fault| format!("stream {stream}: {}", fault.words);
 
         answers.ask_topics(&[Arc::clone(&topic)], false, left(until), 0);
@@ -236,6 +244,12 @@ impl Inspect for KafkaInspect {
         records.sort_by_key(|r| (r.record_time, r.at.1, r.at.2));
         Ok(records.split_off(records.len().saturating_sub(count)))
     }
+}
+
+/// The client's own words; it says them only to who listens.
+fn last_words(client: &Client) -> Option<String> {
+    (0..CLIENT_EVENTS).take_while(|_| client.poll(Duration::ZERO).is_some()).for_each(drop);
+    client.context().last_words()
 }
 
 fn raw(stream: &str, partition: i32, message: ffi::Message<'_>) -> RawRecord {

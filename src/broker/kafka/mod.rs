@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
 //! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
-//! | `survey` | what the reader asks of the brokers: `discover` (partitions), `ask` (where logs stand); `slot`: one partition; `health` |
+//! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
+//! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
 //! | `inspect` | `doctor` and `sample` |
 //! | `ffi` | all unsafe code |
@@ -24,6 +25,7 @@ mod order;
 mod read;
 mod slot;
 mod survey;
+mod topics;
 mod write;
 
 pub use client::KafkaConfig;

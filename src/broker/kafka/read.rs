@@ -23,7 +23,7 @@ use super::ffi::{self, Answer, Client, Code, Fault, Queue, Room};
 use super::health::Health;
 use super::order::{self, Turn};
 use super::slot::{Phase, Slot, Stream};
-use super::survey::Topics;
+use super::topics::Topics;
 use crate::broker::{Read, ReadContext, ReadError};
 use crate::decode::BATCH_EVENTS;
 use crate::model::{Input, SourceState};

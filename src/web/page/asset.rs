@@ -37,6 +37,7 @@ static FILES: &[(&str, Asset)] = &[
     ("live.js", script(include_str!("../../../static/live.js"))),
     ("morph.js", script(include_str!("../../../static/morph.js"))),
     ("chart.js", script(include_str!("../../../static/chart.js"))),
+    ("shape.js", script(include_str!("../../../static/shape.js"))),
     ("keys.js", script(include_str!("../../../static/keys.js"))),
     ("clock.js", script(include_str!("../../../static/clock.js"))),
     ("icon.svg", icon(include_str!("../../../static/icon.svg"))),

@@ -173,6 +173,11 @@ impl<'a> Kit<'a> {
         seconds.map_or_else(|| UNKNOWN.to_owned(), |s| number::duration(s, self.locale).text())
     }
 
+    /// A time limit: whole seconds without a fraction.
+    pub fn limit(&self, seconds: f64) -> String {
+        if seconds >= 1.0 && seconds.fract() == 0.0 { self.age(seconds) } else { self.duration(Some(seconds)) }
+    }
+
     /// An age in words.
     pub fn age(&self, seconds: f64) -> String {
         number::age(seconds, self.locale).text()

@@ -79,6 +79,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::steps(kit, flow),
                 part::windows(kit, flow),
                 part::latency(kit, flow),
+                part::real(kit, flow),
                 part::books(kit, flow),
                 part::stuck(kit, flow),
                 part::inputs(kit),

@@ -24,7 +24,7 @@ async fn a_flow_has_the_shape_of_the_contract() {
     assert_eq!(data["inexact_since"], Value::Null);
     assert_eq!(data["totals"]["outcomes"], json!({"ok":7,"failed":1,"compensated":0,"dead_lettered":0,"timed_out":0}));
     let window = &data["windows"]["1m"];
-    assert_eq!((&window["from"], &window["tps"]), (&json!("2026-11-22T09:59:00.000Z"), &json!(0.8)));
+    assert_eq!((&window["from"], &window["tps"]), (&json!("2026-11-22T09:59:00.000Z"), &json!(1.5)));
     assert_eq!(window["events_per_second"], Value::Null, "unknown is not zero");
     let latency = json!({"clock":"event","count":8,"negative":0,"p50":null,"p95":null,"p99":1.5,"max":null});
     assert_eq!(window["latency_seconds"], json!({"ok": latency}));

@@ -93,7 +93,7 @@ pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
     Answer { status: head.status, headers: head.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
 }
 
-/// A read model with one flow of every kind of number; `revision` is also its number of events.
+/// A read model with one flow of every kind of number; `revision` shows in its rate.
 pub(super) fn snapshot(revision: u64) -> Snapshot {
     let outcomes = Outcomes { ok: 7, failed: 1, ..Outcomes::default() };
     let latency = LatencyView { clock: "event", count: 8, p99: Some(1.5), ..LatencyView::default() };
@@ -102,22 +102,25 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
         from: Some(Timestamp::from_seconds(NOW - 60)),
         to: Some(now()),
         complete: true,
-        tps: Some(0.8),
+        tps: Some(revision as f64 + 0.5),
         outcomes,
         latency_seconds: [("ok", latency.clone())].into(),
         ..WindowView::default()
     };
     let point = |t| Point { t, complete: true, events: 2, ended: [1, 0, 0, 0, 0], ..Point::default() };
-    let seconds = (NOW - 100..NOW).map(point).collect();
+    let series = |step| {
+        let points = (NOW - 3_600..NOW).step_by(usize::try_from(step).unwrap()).map(point);
+        Series { step, chunks: vec![Arc::new(points.collect())] }
+    };
     let key = SourceKey { cluster: "main".into(), stream: "orders".into(), generation: 0, partition: 3 };
     let checkout = FlowView {
         name: "checkout".to_owned(),
         watermark: Some(now()),
         transactional: true,
-        totals: Totals { events: revision, started: 9, in_flight: 1, ended: 8, outcomes, ..Totals::default() },
+        totals: Totals { events: 20, started: 9, in_flight: 1, ended: 8, outcomes, ..Totals::default() },
         windows: WINDOWS.iter().map(|w| window(w.0)).collect(),
         stages: vec![StageView { name: "paid \"now\"".to_owned(), stuck: 2, ..StageView::default() }],
-        history: History { s1: Series { step: 1, chunks: vec![Arc::new(seconds)] }, ..History::default() },
+        history: History { s1: series(1), s10: series(10), m1: series(60) },
         ..FlowView::default()
     };
     let unread = FlowView { name: "a/b c".to_owned(), ..FlowView::default() };

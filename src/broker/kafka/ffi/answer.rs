@@ -4,15 +4,20 @@ use std::ffi::CStr;
 
 use rdkafka::bindings as rd;
 
-use super::{Fault, text};
+use super::{Code, Fault, text};
+
+/// `RD_KAFKA_OFFSET_INVALID`: librdkafka never got to know.
+const NO_OFFSET: i64 = -1001;
 
 /// One answer.
 pub(in super::super) enum Answer {
     Offsets(Result<Vec<OffsetOf>, Fault>),
     Topics(Result<Vec<TopicOf>, Fault>),
-    /// By topic.
-    Configs(Result<Vec<(String, Result<ConfigOf, Fault>)>, Fault>),
+    Configs(Result<ConfigsOf, Fault>),
 }
+
+/// Configurations by topic.
+pub(in super::super) type ConfigsOf = Vec<(String, Result<ConfigOf, Fault>)>;
 
 /// Where a partition stands; -1 where no record is as young as was asked for.
 pub(in super::super) struct OffsetOf {
@@ -124,7 +129,13 @@ unsafe fn offset(info: *const rd::rd_kafka_ListOffsetsResultInfo_t) -> OffsetOf 
     // SAFETY: as the caller says; the partition is part of the info.
     unsafe {
         let of = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
-        let offset = Fault::of(of.err).map_or(Ok(of.offset), Err);
+        // A question that its broker did not answer comes back without an error and without an offset.
+        let unanswered = || Fault { code: Code::OperationTimedOut, words: "no answer in time".to_owned() };
+        let offset = match Fault::of(of.err) {
+            Some(fault) => Err(fault),
+            None if of.offset == NO_OFFSET => Err(unanswered()),
+            None => Ok(of.offset),
+        };
         OffsetOf { topic: text(of.topic), partition: of.partition, offset }
     }
 }

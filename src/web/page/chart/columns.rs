@@ -142,15 +142,18 @@ fn add(column: &mut Column, flow: &FlowView, point: &Point, step: i64, is_lead: 
     }
 }
 
-/// A column that lacks a flow which has older points is a part of the truth only.
+/// A column that lacks a flow which has older points is a part of the truth only. Where that flow has newer points
+/// too, the column is a hole: its sum would be a dip that never was, so it has no rate.
 fn mark_missing(columns: &mut BTreeMap<i64, Column>, flows: &[&FlowView], step: i64) {
     for flow in flows {
         let series = series(flow, step);
         let (Some(first), Some(last)) = (series.chunks.iter().find_map(|c| c.first()), series.last()) else { continue };
         for column in columns.values_mut().filter(|c| c.t > first.t) {
-            if column.t > last.t || series.range(column.t, column.t + 1).next().is_none() {
-                column.partial = true;
+            let hole = column.t < last.t && series.range(column.t, column.t + 1).next().is_none();
+            if hole {
+                column.covered = 0;
             }
+            column.partial |= hole || column.t > last.t;
         }
     }
 }
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(seen, [(90, 6, false), (91, 1, true), (93, 6, false)]);
         assert_eq!((chart.now, chart.from(), chart.newest_complete()), (95, 35, Some(93)));
         assert_eq!(chart.columns[0].latency[2], Some(1.5));
+        assert_eq!((chart.columns[0].tps(), chart.columns[1].tps()), (Some(6.0), None), "a hole has no sum");
         let later = Chart::gather_after(&[&a, &b], Some(&a), Timestamp::from_seconds(94), 60, Some(91));
         assert_eq!(later.columns.iter().map(|c| c.t).collect::<Vec<_>>(), [93]);
     }

@@ -79,14 +79,14 @@ impl Drawing {
                 .into_iter()
                 .map(|(at, text)| Label { at: percent(at * 100.0), text })
                 .collect(),
-            rates: (0..=4)
+            rates: (0..=if chart.columns.is_empty() { -1 } else { 4 })
                 .map(|i| Label {
                     at: percent(100.0 - f64::from(i) * 25.0),
                     text: number::short(top * f64::from(i) / 4.0),
                 })
                 .collect(),
             latencies: (0..=rows)
-                .filter(|i| i.is_multiple_of(every))
+                .filter(|i| i.is_multiple_of(every) && !chart.columns.is_empty())
                 .map(|i| Label { at: percent(100.0 - i as f64 * 100.0 / rows as f64), text: edge(low + i) })
                 .collect(),
             areas,

@@ -157,7 +157,7 @@ fn of_flow(kit: &Kit, flow: &FlowView, items: &mut Vec<Item>) {
             flow.stuck.iter().filter(|w| w.waiting_at == stage.name).map(|w| w.waiting_seconds).fold(0.0, f64::max);
         let deadline = stage.deadline_seconds.map_or_else(String::new, |d| {
             let pattern = if stage.deadline_learned { t.deadline_learned } else { t.deadline_configured };
-            fill(pattern, &[("age", &kit.duration(Some(d)))])
+            fill(pattern, &[("age", &kit.limit(d))])
         });
         let oldest = if oldest > 0.0 { fill(t.oldest_waits, &[("age", &kit.age(oldest))]) } else { String::new() };
         let pattern = if stage.stuck == 1 { t.one_stuck_at } else { t.stuck_at };

@@ -7,6 +7,11 @@ use crate::web::page::kit::{Kit, Level, State};
 
 use super::{BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, ENOUGH, SHARE_BAD, SHARE_FLOOR, SHARE_WARN, TIMES_USUAL};
 
+/// True while the flow's watermark is near the present: only then do its numbers speak of now.
+pub fn is_live(kit: &Kit, flow: &FlowView) -> bool {
+    flow.watermark.is_some_and(|w| kit.seconds_since(w) < BEHIND_BAD_SECONDS)
+}
+
 /// A window of a flow by its name.
 pub fn window<'a>(flow: &'a FlowView, name: &str) -> Option<&'a WindowView> {
     flow.windows.iter().find(|w| w.name == name)

@@ -50,6 +50,17 @@ pub fn furthest<'a>(kit: &Kit, sources: &'a [SourceView]) -> Option<(&'a SourceV
         .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.key.cmp(&a.0.key)))
 }
 
+/// Why there is nothing to show yet, in a sentence.
+pub fn not_read_yet(kit: &Kit) -> String {
+    let sources = &kit.cx.snapshot.sources;
+    let opening = sources.iter().filter(|s| s.state == "opening").count();
+    match opening {
+        _ if sources.is_empty() => kit.t.no_sources.to_owned(),
+        0 => kit.t.nothing_read_yet.to_owned(),
+        n => fill(kit.t.opening_sources, &[("n", &n.to_string())]),
+    }
+}
+
 /// The state of a cluster with its word.
 pub fn cluster_state(kit: &Kit, health: &ClusterHealth) -> State {
     let (level, word) = match health.up {

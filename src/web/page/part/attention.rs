@@ -11,7 +11,7 @@ use crate::web::page::kit::{Html, Kit, Level, State};
 use super::render;
 
 /// Items at most: an operator reads no further; the rest is counted.
-const MAX_ITEMS: usize = 7;
+const MAX_ITEMS: usize = 6;
 
 #[derive(Template)]
 #[template(path = "part/attention.html")]
@@ -36,7 +36,7 @@ pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Part {
     let calm = if read {
         State { level: Level::Ok, word: t.nothing_needs.to_owned() }
     } else {
-        State { level: Level::Unknown, word: t.nothing_read_yet.to_owned() }
+        State { level: Level::Unknown, word: health::not_read_yet(kit) }
     };
     let calm_detail = match only {
         Some(_) => Html::text(t.checked_flow),

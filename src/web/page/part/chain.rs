@@ -5,8 +5,8 @@ use askama::Template;
 use crate::snapshot::{FlowView, HopView, LatencyView, StageView, WINDOWS};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number;
-use crate::web::page::health::flow_state;
-use crate::web::page::kit::{Kit, Level, State};
+use crate::web::page::health::{flow_state, is_live};
+use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
 
 use super::{MAX_ROWS, render};
@@ -18,7 +18,7 @@ const MINUTE: usize = 1;
 
 /// A stage with the hop that leads to it.
 struct Step {
-    name: String,
+    name: Html,
     rate: String,
     state: State,
     waiting: String,
@@ -63,7 +63,7 @@ fn step(kit: &Kit, flow: &FlowView, index: usize, stage: &StageView) -> Step {
     let latency = hop.and_then(|h| h.windows.get(MINUTE)).filter(|l| l.count > 0);
     let errors = stage.errors_per_second[MINUTE].filter(|e| *e > 0.0);
     Step {
-        name: stage.name.clone(),
+        name: breakable(&stage.name),
         rate: stage.per_second[MINUTE]
             .map_or_else(|| number::UNKNOWN.to_owned(), |r| format!("{}{}", number::rate(r), t.per_second)),
         state: stage_state(kit, flow, stage),
@@ -78,9 +78,19 @@ fn step(kit: &Kit, flow: &FlowView, index: usize, stage: &StageView) -> Step {
     }
 }
 
+/// A name that may break after its separators, so that a narrow box wraps it where people would.
+fn breakable(name: &str) -> Html {
+    let mut out = String::new();
+    for piece in name.split_inclusive(['.', '_', '-', '/', ':']) {
+        out.push_str(if out.is_empty() { "" } else { "<wbr>" });
+        out.push_str(&Html::text(piece).0);
+    }
+    Html(out)
+}
+
 fn stage_state(kit: &Kit, flow: &FlowView, stage: &StageView) -> State {
     let t = kit.t;
-    let (level, word) = if flow.watermark.is_none() {
+    let (level, word) = if !is_live(kit, flow) {
         (Level::Unknown, t.unknown.to_owned())
     } else if stage.stuck > 0 {
         (Level::Bad, fill(t.n_stuck, &[("n", &number::count(stage.stuck))]))
@@ -141,7 +151,7 @@ pub fn steps(kit: &Kit, flow: &FlowView) -> Part {
             || number::UNKNOWN.to_owned(),
             |d| {
                 let word = if s.deadline_learned { t.learned } else { t.configured };
-                format!("{} {word}", kit.duration(Some(d)))
+                format!("{} {word}", kit.limit(d))
             },
         ),
         events: number::count(s.events),

@@ -6,7 +6,7 @@ use crate::snapshot::FlowView;
 use crate::text::i18n::{Texts, fill};
 use crate::text::number;
 use crate::web::page::chart::{Chart, Column, spark};
-use crate::web::page::health::{BEHIND_BAD_SECONDS, failed_share, flow_state, ok_latency, window};
+use crate::web::page::health::{failed_share, flow_state, is_live, ok_latency, window};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
 
@@ -17,7 +17,7 @@ struct Row {
     name: String,
     state: State,
     spark: Html,
-    /// Stands in the place of the sparkline where there is nothing to draw.
+    /// Why numbers are missing, under the state.
     gap: Html,
     tps: String,
     tps_title: &'static str,
@@ -53,7 +53,7 @@ fn row(kit: &Kit, flow: &FlowView) -> Row {
     let state = flow_state(kit, flow);
     let unknown = number::UNKNOWN.to_owned();
     let (minute, latency) = (window(flow, "1m"), ok_latency(flow, "1m"));
-    let live = flow.watermark.is_some_and(|w| kit.seconds_since(w) < BEHIND_BAD_SECONDS);
+    let live = is_live(kit, flow);
     let of = |text: String| if live { text } else { unknown.clone() };
     let gap = match flow.watermark {
         Some(w) if !live => silent_since(kit, w),
@@ -66,10 +66,10 @@ fn row(kit: &Kit, flow: &FlowView) -> Row {
     Row {
         href: kit.url(&View::Flow(flow.name.clone())),
         name: flow.name.clone(),
-        spark: if gap.0.is_empty() {
+        spark: if flow.transactional {
             spark(&chart, if state.level == Level::Bad { "bad" } else { "quiet" }, 1.0, Column::tps)
         } else {
-            Html::default()
+            spark(&chart, "quiet", 1.0, |c| c.rate(c.events))
         },
         gap,
         tps: transactional(kit.rate(minute.and_then(|w| w.tps))),

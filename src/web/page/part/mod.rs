@@ -26,7 +26,7 @@ pub use process::{clusters, process};
 pub use streams::streams;
 pub use stuck::{oldest, stuck};
 pub use tiles::tiles;
-pub use windows::{latency, windows};
+pub use windows::{latency, real, windows};
 
 use super::Part;
 

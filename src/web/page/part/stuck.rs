@@ -39,8 +39,8 @@ pub fn stuck(kit: &Kit, flow: &FlowView) -> Part {
     let row = |w: &WaitingView| Row {
         transaction: w.transaction_id.clone(),
         at: w.waiting_at.clone(),
-        waiting: kit.age(w.waiting_seconds),
-        age: kit.age(w.age_seconds),
+        waiting: kit.duration(Some(w.waiting_seconds)),
+        age: kit.duration(Some(w.age_seconds)),
         started: kit.time(w.started_at),
         trace: kit.trace(&w.trace_id, t.open_trace).unwrap_or_default(),
     };
@@ -48,9 +48,10 @@ pub fn stuck(kit: &Kit, flow: &FlowView) -> Part {
     let hidden = flow.stuck_total.saturating_sub(rows.len() as u64);
     let more = if hidden > 0 { fill(t.n_more, &[("n", &number::count(hidden))]) } else { String::new() };
     let oldest = match (&flow.oldest, flow.watermark) {
-        (Some(o), _) => {
-            fill(t.oldest_is, &[("id", &o.transaction_id), ("age", &kit.age(o.age_seconds)), ("stage", &o.waiting_at)])
-        }
+        (Some(o), _) => fill(
+            t.oldest_is,
+            &[("id", &o.transaction_id), ("age", &kit.duration(Some(o.age_seconds))), ("stage", &o.waiting_at)],
+        ),
         (None, Some(_)) => t.none_in_flight.to_owned(),
         (None, None) => t.nothing_read_yet.to_owned(),
     };
@@ -85,7 +86,7 @@ pub fn oldest(kit: &Kit, flows: &[&FlowView]) -> Part {
     found.sort_by(|a, b| b.1.age_seconds.total_cmp(&a.1.age_seconds).then_with(|| a.0.name.cmp(&b.0.name)));
     let rows = found.into_iter().take(MAX_OLDEST).map(|(f, o)| Old {
         key: f.name.clone(),
-        age: kit.age(o.age_seconds),
+        age: kit.duration(Some(o.age_seconds)),
         stuck: f.stuck.iter().any(|s| s.transaction_id == o.transaction_id),
         id: o.transaction_id.clone(),
         place: Html::dots([

@@ -10,7 +10,8 @@ use crate::text::number::{self, Quantity};
 use crate::web::page::Part;
 use crate::web::page::chart::{Chart, Column, spark};
 use crate::web::page::health::{
-    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, behind, failed_share, furthest, ok_latency, slower, source_state, window,
+    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, behind, failed_share, furthest, is_live, not_read_yet, ok_latency, slower,
+    source_state, window,
 };
 use crate::web::page::kit::{Html, Kit, Level};
 
@@ -33,15 +34,30 @@ struct Tiles {
 }
 
 /// Of the flows of a view. `lead` is the flow whose latency is shown; `single` is set on the page of one flow.
+///
+/// Stale flows are left out of what is added up, and said; the page of a stale flow shows its frozen numbers as such.
 pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Chart, single: bool) -> Part {
+    let stale = |f: &FlowView| f.watermark.is_some() && !is_live(kit, f);
+    let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| single || !stale(f)).collect();
     let age = if single { data_age(kit, flows) } else { furthest_behind(kit) };
-    let tiles = vec![
-        ended(kit, flows, chart),
+    let lead = lead.filter(|f| single || !stale(f));
+    let mut tiles = vec![
+        ended(kit, &shown, chart),
         p99(kit, lead, chart, single),
-        in_flight(kit, flows, single),
+        in_flight(kit, &shown, single),
         age,
-        share(kit, flows, chart),
+        share(kit, &shown, chart),
     ];
+    let left_out = flows.iter().filter(|f| stale(f)).count();
+    let note =
+        if single { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
+    for (i, tile) in tiles.iter_mut().enumerate() {
+        // The age of the data is true whatever it says.
+        if left_out > 0 && i != 3 && (single || i != 1) {
+            tile.sub = Html::dots([Html::text(&note), std::mem::take(&mut tile.sub)]);
+            tile.level = if single || shown.is_empty() { Level::Unknown } else { tile.level };
+        }
+    }
     render("tiles", &Tiles { label: kit.t.tiles, tiles })
 }
 
@@ -149,8 +165,9 @@ fn in_flight(kit: &Kit, flows: &[&FlowView], single: bool) -> Tile {
     let total: u64 = known.iter().map(|f| f.totals.in_flight).sum();
     let stuck: u64 = known.iter().map(|f| f.stuck_total).sum();
     let oldest = known.iter().filter_map(|f| f.oldest.as_ref()).max_by(|a, b| a.age_seconds.total_cmp(&b.age_seconds));
-    let oldest = oldest
-        .map_or_else(String::new, |o| fill(t.oldest_at, &[("age", &kit.age(o.age_seconds)), ("stage", &o.waiting_at)]));
+    let oldest = oldest.map_or_else(String::new, |o| {
+        fill(t.oldest_at, &[("age", &kit.duration(Some(o.age_seconds))), ("stage", &o.waiting_at)])
+    });
     let stuck_text = if stuck > 0 { fill(t.n_stuck, &[("n", &number::count(stuck))]) } else { t.none_stuck.to_owned() };
     let shares: Vec<u64> = if single {
         known.iter().flat_map(|f| f.stages.iter().map(|s| s.waiting.saturating_sub(s.stuck))).collect()
@@ -195,7 +212,7 @@ fn furthest_behind(kit: &Kit) -> Tile {
     let sources = &kit.cx.snapshot.sources;
     let unreachable = sources.iter().filter(|s| s.state == "unreachable").count();
     let Some((source, age)) = furthest(kit, sources) else {
-        let why = if sources.is_empty() { t.no_sources } else { t.opening_sources };
+        let why = not_read_yet(kit);
         return Tile {
             label: t.tile_behind.to_owned(),
             value: Quantity::unknown(),

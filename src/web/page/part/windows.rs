@@ -96,12 +96,10 @@ struct Real {
 struct Latency {
     t: &'static Texts,
     rows: Vec<LatencyRow>,
-    real: Vec<Real>,
-    real_window: &'static str,
     empty: &'static str,
 }
 
-/// Percentiles by outcome in each window, and real transactions behind them.
+/// Percentiles by outcome in each window.
 pub fn latency(kit: &Kit, flow: &FlowView) -> Part {
     let t = kit.t;
     let mut rows: Vec<LatencyRow> = Vec::new();
@@ -116,11 +114,8 @@ pub fn latency(kit: &Kit, flow: &FlowView) -> Part {
             row.span = span;
         }
     }
-    // The shortest window that knows real transactions.
-    let found = flow.windows.iter().find(|w| w.latency_seconds.values().any(|l| !l.exemplars.is_empty()));
-    let real = found.map_or_else(Vec::new, |w| reals(kit, w));
     let empty = if flow.watermark.is_none() { t.nothing_read_yet } else { t.no_latency };
-    render("latency", &Latency { t, rows, real, real_window: found.map_or("", |w| t.window(w.name)), empty })
+    render("latency", &Latency { t, rows, empty })
 }
 
 fn latency_row(kit: &Kit, w: &WindowView, index: usize, class: &'static str, l: &LatencyView) -> LatencyRow {
@@ -140,20 +135,36 @@ fn latency_row(kit: &Kit, w: &WindowView, index: usize, class: &'static str, l: 
     }
 }
 
-fn reals(kit: &Kit, w: &WindowView) -> Vec<Real> {
-    let mut out = Vec::new();
+#[derive(Template)]
+#[template(path = "part/real.html")]
+struct RealOnes {
+    t: &'static Texts,
+    rows: Vec<Real>,
+    window: &'static str,
+}
+
+/// Rows of real transactions at most.
+const MAX_REAL: usize = 6;
+
+/// Real transactions behind the percentiles, of the shortest window that knows any.
+pub fn real(kit: &Kit, flow: &FlowView) -> Part {
+    let found = flow.windows.iter().find(|w| w.latency_seconds.values().any(|l| !l.exemplars.is_empty()));
+    let mut rows = Vec::new();
     for (i, outcome) in Outcome::ALL.iter().enumerate() {
-        for e in w.latency_seconds.get(outcome.name()).into_iter().flat_map(|l| &l.exemplars) {
+        for e in found.iter().filter_map(|w| w.latency_seconds.get(outcome.name())).flat_map(|l| &l.exemplars) {
             let short: String = e.trace_id.chars().take(8).collect();
-            out.push(Real {
+            rows.push(Real {
                 outcome: kit.t.outcome(i),
                 class: outcome.name(),
                 at: e.at,
                 seconds: kit.duration(Some(e.seconds)),
                 transaction: e.transaction_id.clone(),
-                trace: kit.trace(&e.trace_id, kit.t.open_trace).unwrap_or_else(|| Html::text(&short)),
+                trace: kit
+                    .trace(&e.trace_id, kit.t.open_trace)
+                    .unwrap_or_else(|| Html(format!("<small class=\"mono\">{}</small>", Html::text(&short)))),
             });
         }
     }
-    out
+    rows.truncate(MAX_REAL);
+    render("real", &RealOnes { t: kit.t, rows, window: found.map_or("", |w| kit.t.window(w.name)) })
 }
