@@ -47,7 +47,7 @@ pub fn run(seed: u64) {
         let (address, events, acknowledged) = (lives.address.clone(), Arc::clone(&events), Arc::clone(&acknowledged));
         std::thread::spawn(move || write(&address, &events, &acknowledged, seed))
     };
-    lives.kill_at_any_moment(KILLS, total, &|| acknowledged.load(Ordering::Relaxed));
+    lives.kill_at_any_moment(KILLS, total, &|| acknowledged.load(Ordering::Relaxed), false);
     let (repeated, refused) = writer.join().expect("the writer");
     let last_deadline = world::wall().plus(i64::try_from(TIMEOUT.as_micros()).expect("seconds"));
     lives.until_settled(last_deadline.plus(12_000_000).0);
@@ -82,6 +82,7 @@ fn events(seed: u64) -> (Vec<FlowSpec>, Vec<Record>) {
     let flows = world::with_timeout(&world.flows, TIMEOUT);
     let order = world::in_order(&world.partitions);
     let mut events = Vec::new();
+    let mut times = HashMap::new();
     for (n, (p, i)) in order.into_iter().enumerate() {
         let partition = &mut world.partitions[p];
         let mut record = std::mem::take(&mut partition.records[i]);
@@ -91,8 +92,9 @@ fn events(seed: u64) -> (Vec<FlowSpec>, Vec<Record>) {
         if record.id.is_empty() {
             record.id = format!("n-{n}");
         }
-        // The server sets an absent time to that of arrival.
-        record.event_time = record.event_time.or(record.record_time);
+        // The server would set an absent time to that of arrival; copies of an event have its time.
+        let absent = times.entry(record.id.clone()).or_insert(record.record_time);
+        record.event_time = record.event_time.or(*absent);
         events.push(Record { record_time: None, ..record });
     }
     (flows, events)

@@ -93,9 +93,15 @@ impl<'a> Lives<'a> {
     }
 
     /// Kills the process `kills` times: each time once it has read a drawn share of `total` records, or at
-    /// once after its start. `written` says how many there are by now; while the process is dead, more are
-    /// written, so that the next life has to catch up.
-    pub fn kill_at_any_moment(&mut self, kills: usize, total: u64, written: &dyn Fn() -> u64) {
+    /// once after its start. `written` says how many there are by now. Where they are `written_elsewhere`, more
+    /// of them are written while the process is dead, so that the next life has to catch up.
+    pub fn kill_at_any_moment(
+        &mut self,
+        kills: usize,
+        total: u64,
+        written: &dyn Fn() -> u64,
+        written_elsewhere: bool,
+    ) {
         let mut moments: Vec<u64> = (0..kills).map(|_| self.rng.below(total)).collect();
         moments.sort_unstable();
         for (n, moment) in moments.into_iter().enumerate() {
@@ -103,7 +109,7 @@ impl<'a> Lives<'a> {
                 // In the middle of restoring, opening, joining.
                 self.pause(60);
             } else {
-                until(&format!("{moment} of {total} records read, kill {n}"), PATIENCE, || {
+                self.wait(&format!("{moment} of {total} records read, kill {n}"), || {
                     self.seen().filter(|seen| *seen >= moment)
                 });
                 self.pause(PHASE);
@@ -111,12 +117,23 @@ impl<'a> Lives<'a> {
             let seen = self.seen();
             self.kill();
             self.behind += usize::from(seen.is_none_or(|s| s < written()));
-            if self.rng.chance(0.5) {
+            if written_elsewhere && self.rng.chance(0.5) {
                 let more = (written() + self.rng.below(total / 30)).min(total);
                 until("records written while the process is dead", PATIENCE, || (written() >= more).then_some(()));
             }
             self.start();
         }
+    }
+
+    /// Waits; on the deadline, fails with the end of what the process logged.
+    fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        until(what, PATIENCE * 2, || {
+            let log = || self.server().log().lines().rev().take(10).collect::<Vec<_>>().join("\n");
+            let sources = || self.server().get("/api/v1/sources").text();
+            assert!(Instant::now() < end, "waited {PATIENCE:?} for: {what}\n{}\n{}", log(), sources());
+            check()
+        })
     }
 
     fn pause(&mut self, millis: u64) {
@@ -131,8 +148,8 @@ impl<'a> Lives<'a> {
 
     /// Waits until every source is read to its end and the watermark of every flow has passed `moment`.
     pub fn until_settled(&self, moment: i64) {
-        until("every source caught up", PATIENCE, || (self.server().get("/readyz?caught_up").status == 200).then_some(()));
-        until("the watermark of every flow", PATIENCE, || {
+        self.wait("every source caught up", || (self.server().get("/readyz?caught_up").status == 200).then_some(()));
+        self.wait("the watermark of every flow", || {
             let flows = self.server().data("/api/v1/flows")["flows"].as_array()?.clone();
             let passed = |f: &Value| watermark(f).is_some_and(|w| w > moment);
             (!flows.is_empty() && flows.iter().all(passed)).then_some(())

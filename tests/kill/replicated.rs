@@ -57,7 +57,7 @@ pub fn run(seed: u64, libs: &Path) {
         let (address, world, written) = (broker.address.clone(), Arc::clone(&world), Arc::clone(&written));
         std::thread::spawn(move || produce(&address, &world, &written))
     };
-    lives.kill_at_any_moment(KILLS, total, &|| written.load(Ordering::Relaxed));
+    lives.kill_at_any_moment(KILLS, total, &|| written.load(Ordering::Relaxed), true);
     producer.join().expect("the producer");
     // Everything is settled 10 s of watermark after its end.
     lives.until_settled(world::wall().plus(12_000_000).0);
