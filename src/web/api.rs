@@ -182,8 +182,8 @@ impl Range {
         }
         // Without a step: the finest that the whole range was kept in.
         let step = step.unwrap_or(match now.second() - from {
-            ..=3_600 => 1,
-            ..=86_400 => 10,
+            i64::MIN..=3_600 => 1,
+            3_601..=86_400 => 10,
             _ => 60,
         });
         Ok(Self { from, to, step })

@@ -143,11 +143,12 @@ impl Client {
         Ok(())
     }
 
-    /// True while the other side has not closed. What it sends is read and dropped: a stream takes nothing.
-    fn present(&mut self) -> bool {
+    /// Fails once the other side has closed. What it sends is read and dropped: a stream takes nothing.
+    fn present(&mut self) -> io::Result<()> {
         match self.stream.read(&mut [0; 64]) {
-            Ok(n) => n > 0,
-            Err(e) => matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(e) if !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Err(e),
+            _ => Ok(()),
         }
     }
 }
@@ -187,31 +188,31 @@ impl Worker {
     }
 
     fn round(&mut self, now: Instant, all: bool, sweep: bool) {
-        let shared = &self.shared;
+        let counters = &self.shared.counters;
+        let comment = &self.shared.comment;
         self.clients.retain_mut(|client| {
             let quiet = now.duration_since(client.moved);
             // Arrivals hold nothing and moved just now: they are greeted at once.
-            if all || quiet.is_zero() || (client.blocked() && quiet < EAGER_FOR) {
-                if client.pump(now).is_err() {
-                    shared.counters.gone.fetch_add(1, Ordering::Relaxed);
-                    return false;
-                }
-            }
+            let due = all || quiet.is_zero() || (client.blocked() && quiet < EAGER_FOR);
+            let mut outcome = if due { client.pump(now) } else { Ok(()) };
             if client.blocked() && quiet > STALLED_AFTER {
-                shared.counters.stalled.fetch_add(1, Ordering::Relaxed);
-                return false;
+                outcome = Err(ErrorKind::TimedOut.into());
             }
-            if !sweep {
-                return true;
+            if sweep && outcome.is_ok() {
+                if !client.blocked() && quiet >= COMMENT_AFTER {
+                    client.rest = comment.chunk(client.subscriber.encoding);
+                }
+                outcome = client.present().and_then(|()| client.flush(now).map(drop));
             }
-            if !client.blocked() && quiet >= COMMENT_AFTER {
-                client.rest = shared.comment.chunk(client.subscriber.encoding);
-            }
-            let here = client.present() && client.flush(now).is_ok();
-            if !here {
-                shared.counters.gone.fetch_add(1, Ordering::Relaxed);
-            }
-            here
+            // The kernel says the same of a window that stays shut for as long.
+            let (stalled, gone) = match outcome {
+                Ok(()) => return true,
+                Err(e) if e.kind() == ErrorKind::TimedOut => (1, 0),
+                Err(_) => (0, 1),
+            };
+            counters.stalled.fetch_add(stalled, Ordering::Relaxed);
+            counters.gone.fetch_add(gone, Ordering::Relaxed);
+            false
         });
         if self.clients.len() < self.clients.capacity() / 4 {
             self.clients.shrink_to(self.clients.len() * 2);
@@ -224,15 +225,21 @@ impl Worker {
         let mut leaving: Vec<(Client, bool)> = self.clients.drain(..).map(|c| (c, false)).collect();
         while !leaving.is_empty() && began.elapsed() < FAREWELL {
             leaving.retain_mut(|(client, said)| {
-                while let Ok(true) = client.flush(began) {
-                    if *said {
-                        let _ = client.stream.shutdown(Shutdown::Write);
-                        return false;
+                loop {
+                    match client.flush(began) {
+                        Ok(false) => return true,
+                        Ok(true) if !*said => {
+                            *said = true;
+                            client.rest = sse::last(&self.shared.bye, client.subscriber.encoding);
+                        }
+                        Ok(true) => {
+                            // What this leaves unsaid is said by the close that follows.
+                            let _ = client.stream.shutdown(Shutdown::Write);
+                            return false;
+                        }
+                        Err(_) => return false,
                     }
-                    *said = true;
-                    client.rest = sse::last(&self.shared.bye, client.subscriber.encoding);
                 }
-                client.blocked()
             });
             if !leaving.is_empty() {
                 std::thread::sleep(Duration::from_millis(5));

@@ -35,7 +35,6 @@ pub struct Ticket {
 
 impl Ticket {
     /// The body of a stream that leaves: it never yields a byte.
-    #[must_use]
     pub fn depart(self: &Arc<Self>, subscriber: Subscriber) -> Body {
         *lock(&self.subscriber) = Some(subscriber);
         Body::new(UnsyncBoxBody::new(Leaving(Arc::clone(self))))

@@ -48,6 +48,9 @@ fn negotiated(headers: &HeaderMap) -> Dialect {
     if open > 0.0 && open >= quality("text/plain") { Dialect::OpenMetrics } else { Dialect::Prometheus }
 }
 
+/// Name, help and value of a counter per flow.
+type Family = (&'static str, &'static str, fn(&DurableFlow) -> u64);
+
 fn flow_counters(out: &mut Exposition, durable: &Durable) {
     out.family("streamgauge_events_total", Kind::Counter, "Events by stage and status.");
     for flow in &durable.flows {
@@ -72,7 +75,7 @@ fn flow_counters(out: &mut Exposition, durable: &Durable) {
             out.count(&[("flow", &flow.name), ("from", from), ("to", to)], *count);
         }
     }
-    let families: [(&str, &str, fn(&DurableFlow) -> u64); 5] = [
+    let families: [Family; 5] = [
         ("streamgauge_recovered_total", "Dead-lettered or timed-out transactions that ended ok later.", |f| {
             f.recovered
         }),

@@ -1,5 +1,6 @@
 //! The accept loop: sockets in, requests to the router, streams to the fan-out, an orderly end.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
@@ -152,6 +153,8 @@ fn tune(stream: &TcpStream) {
     }
 }
 
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 /// One connection to its end, or until its socket leaves for the fan-out.
 async fn connection(
     stream: TcpStream,
@@ -167,9 +170,8 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&for_requests));
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request.map(Body::new));
         // Boxed, because the connection must stay movable to be taken apart.
-        Box::pin(answer) as Pin<Box<dyn Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send>>
+        Box::pin(router.clone().oneshot(request.map(Body::new))) as Answer
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
@@ -190,7 +192,7 @@ async fn connection(
             return Poll::Ready(None);
         }
         let Some(subscriber) = ticket.departed() else { return Poll::Pending };
-        Poll::Ready(running.take().and_then(|r| r.into_parts()).map(|parts| (parts, subscriber)))
+        Poll::Ready(running.take().and_then(UpgradeableConnection::into_parts).map(|parts| (parts, subscriber)))
     })
     .await;
     let Some((parts, subscriber)) = left else { return };

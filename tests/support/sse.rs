@@ -76,7 +76,7 @@ impl Parser {
             }
             "id" if !value.contains('\0') => value.clone_into(&mut self.id),
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
-                self.retry = value.parse().ok()
+                self.retry = value.parse().ok();
             }
             _ => {}
         }

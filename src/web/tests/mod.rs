@@ -192,7 +192,10 @@ impl Write for Log {
 
 /// Idempotency keys in memory.
 #[derive(Default)]
-struct Keys(Mutex<HashMap<String, ([u8; 32], Option<StoredAnswer>)>>);
+struct Keys(Mutex<HashMap<String, Known>>);
+
+/// Hash of the body, and the answer once there is one.
+type Known = ([u8; 32], Option<StoredAnswer>);
 
 impl IdempotencyKeys for Keys {
     fn claim(&self, key: &str, body: [u8; 32], _: Timestamp) -> Result<Claim, StoreError> {
