@@ -36,6 +36,8 @@ const RECORDS_PER_SECOND: f64 = 140.0;
 /// History that is scripted and appended at once, in microseconds: the streams advance together, so that a reader
 /// at their end is at no stream's end long before it is at the others'.
 const STRIDE: i64 = 10 * MICROS_PER_SECOND;
+/// Strides that wait for the log, about 20,000 records at rate 1.
+const LANE: usize = 16;
 /// How often live events are appended.
 const BEAT: Duration = Duration::from_millis(50);
 /// A clock that jumps further than this was stopped (a laptop that slept): traffic pauses instead of bursting.
@@ -146,12 +148,14 @@ async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) 
         let _ = write.append(stream, Vec::new()).await;
     }
     for stream in STREAMS {
-        let (lane, mut chunks) = mpsc::channel::<Vec<NewRecord>>(4);
+        let (lane, mut strides) = mpsc::channel::<Vec<NewRecord>>(LANE);
         lanes.push(lane);
         let write = Arc::clone(write);
         tasks.spawn(async move {
-            let mut written = 0;
-            while let Some(chunk) = chunks.recv().await {
+            let (mut written, mut waiting) = (0, Vec::new());
+            // What waits goes in one append: on a slow disk they become few and large.
+            while strides.recv_many(&mut waiting, LANE).await > 0 {
+                let chunk: Vec<NewRecord> = waiting.drain(..).flatten().collect();
                 let records = chunk.len() as u64;
                 match write.append(stream, chunk).await {
                     Ok(_) => written += records,

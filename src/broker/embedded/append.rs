@@ -114,7 +114,7 @@ impl Appender {
                 view.segments.back_mut().zip(self.segment).into_iter().for_each(|(seen, now)| *seen = now);
                 (view.end, view.last_append) = (self.next, Some(time));
                 let brought = appends.iter().filter_map(|append| append.max_time).max();
-                view.backdated = brought.map(|brought| (time, brought)).or(view.backdated);
+                view.backdated = brought.map(|brought| (time, Some(brought)));
             }
         }
         if began != self.segment.map(|s| s.base) {

@@ -37,8 +37,9 @@ pub(super) struct View {
     pub end: u64,
     /// Record time of records that are being written and cannot be read yet.
     pub writing: Option<Timestamp>,
-    /// When records that bring their own time were last appended, and the latest of these times.
-    pub backdated: Option<(Timestamp, Timestamp)>,
+    /// When records that bring their own time were last appended, and the latest of these times; also when the
+    /// stream was made, and no time. Ended by the first records without.
+    pub backdated: Option<(Timestamp, Option<Timestamp>)>,
     /// When the newest record was appended.
     pub last_append: Option<Timestamp>,
 }
@@ -54,17 +55,18 @@ pub(super) struct Segment {
     pub began: Timestamp,
 }
 
-/// How long after backdated records more of them are expected, in microseconds: history comes in many appends.
-const BACKDATING: i64 = MICROS_PER_SECOND;
+/// How long after backdated records, or after a stream was made, more of them are expected, in microseconds:
+/// history comes in many appends.
+const BACKDATING: i64 = 3 * MICROS_PER_SECOND;
 
 impl View {
     /// A time, at most `now`, before which no record can appear any more. `now` was read before the view was:
-    /// records that are being written hold it back, and so does history that is still being appended.
-    pub(super) fn settled(&self, now: Timestamp) -> Timestamp {
+    /// records that are being written hold it back, and so does history that may go on. `None`: not to be told.
+    pub(super) fn settled(&self, now: Timestamp) -> Option<Timestamp> {
         let written = self.writing.map_or(now, |time| now.min(time.plus(-1)));
         match self.backdated {
-            Some((appended, time)) if now.since(appended) < BACKDATING => written.min(time),
-            _ => written,
+            Some((at, time)) if (0..BACKDATING).contains(&now.since(at)) => time.map(|time| written.min(time)),
+            _ => Some(written),
         }
     }
 

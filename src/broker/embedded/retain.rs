@@ -24,7 +24,8 @@ pub(super) fn make(shared: &Shared, name: &str) -> Result<Arc<Stream>, WriteErro
     let made = fs::create_dir_all(&dir).and_then(|()| description.write(&dir));
     made.and_then(|()| disk::sync_dir(&shared.dir))
         .map_err(|error| WriteError::Unavailable(format!("{}: {error}", dir.display())))?;
-    let partition = |number| Partition::new(dir.clone(), number, &description.incarnation, View::default());
+    let view = View { backdated: Some((now, None)), ..View::default() };
+    let partition = |number| Partition::new(dir.clone(), number, &description.incarnation, view.clone());
     let partitions = (0..description.partitions).map(|number| Arc::new(partition(number))).collect();
     let name: Arc<str> = name.into();
     let stream = Arc::new(Stream { name: Arc::clone(&name), incarnation: description.incarnation, partitions });

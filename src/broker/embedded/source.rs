@@ -153,9 +153,7 @@ impl Source {
             (view.end, view.log_start(), view.settled(now))
         };
         let next = self.cursor.next();
-        if next > end {
-            return Ok(());
-        }
+        let Some(at) = at.filter(|_| next <= end) else { return Ok(()) };
         let tail = Tail { source: Arc::clone(&self.key), next, end, log_start, at };
         context.out.send(Input::Tail(tail)).map_err(|_| HungUp)?;
         self.reached = false;
