@@ -126,7 +126,7 @@ impl<'a> Lives<'a> {
     }
 
     /// Waits; on the deadline, fails with the end of what the process logged.
-    fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    pub fn wait<T>(&self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         until(what, PATIENCE * 2, || {
             let log = || self.server().log().lines().rev().take(10).collect::<Vec<_>>().join("\n");

@@ -16,9 +16,15 @@ const WITHIN_A_MILLISECOND: i64 = 999;
 /// A transaction enters `/metrics` this long after its end, in time of the watermark.
 const SETTLE: i64 = 10 * MICROS_PER_SECOND;
 
-/// The first differences; a defect has thousands.
+/// The first differences of each kind; a defect has thousands.
 pub fn brief(found: &[String]) -> String {
-    found.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let shown = found.iter().filter(|line| {
+        let kind = line.rsplit_once(": shown").map_or(line.as_str(), |(what, _)| what);
+        let kind = kind.split(' ').nth(1).unwrap_or(kind);
+        *kinds.entry(kind).and_modify(|n| *n += 1).or_default() < 4
+    });
+    shown.take(80).cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// Everything that one process shows, taken at one quiet time.
@@ -37,19 +43,22 @@ impl Shown {
         let names = list(server.data("/api/v1/flows")["flows"].clone());
         let names = names.iter().map(|f| f["flow"].as_str().expect("a name").to_owned());
         let flows: BTreeMap<_, _> = names.map(|n| (n.clone(), server.data(&format!("/api/v1/flows/{n}")))).collect();
+        let streams = list(server.data("/api/v1/streams")["streams"].clone());
         let settled = |page: &Readings| {
             let started = |flow: &str| flows[flow]["totals"]["started"].as_f64();
             let mut shown = page.of("streamgauge_transactions_started_total");
+            let read = |name: &str| streams.iter().find(|s| s["stream"] == name).and_then(|s| s["events"].as_f64());
             shown.all(|s| Some(s.value) >= started(s.label("flow")))
+                && page.of("streamgauge_stream_events_total").all(|s| Some(s.value) >= read(s.label("stream")))
         };
         let metrics = until("a checkpoint of all that is shown", PATIENCE, || {
             let page = Readings::parse(&server.get("/metrics").text()).expect("a page of metrics");
             (page.of("streamgauge_transactions_started_total").count() >= flows.len() && settled(&page)).then_some(page)
         });
         Self {
-            streams: list(server.data("/api/v1/streams")["streams"].clone()),
             sources: list(server.data("/api/v1/sources")["sources"].clone()),
             flows,
+            streams,
             metrics,
         }
     }
