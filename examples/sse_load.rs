@@ -21,6 +21,7 @@ use streamgauge::snapshot::{
     Durable, FlowView, History, LatencyView, Outcomes, Point, Series, Snapshot, Totals, WINDOWS, WindowView,
 };
 use streamgauge::store::{Claim, IdempotencyKeys, StoreError, StoredAnswer};
+use streamgauge::telemetry::Metrics;
 use streamgauge::web::{Server, Status, WebConfig, WebContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -289,7 +290,8 @@ async fn serve(clients: usize) -> Anyhow<()> {
     let (_statuses, status) = watch::channel(Arc::new(status));
     let idempotency = Arc::new(NoKeys);
     let limits = Arc::new(Limits::default());
-    let context = WebContext { snapshot, durable, status, publish: None, idempotency, limits, now };
+    let context =
+        WebContext { snapshot, durable, status, publish: None, idempotency, limits, metrics: Metrics::off(), now };
     let limits = WebLimits { live_streams: clients + 100, connections: clients + 1_000, ..WebLimits::default() };
     let config = WebConfig { limits, ..WebConfig::default() };
     let server = Server::bind("127.0.0.1:0".parse()?, context, config).await?;

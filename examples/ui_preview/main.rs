@@ -35,7 +35,6 @@ fn main() -> std::io::Result<()> {
 /// Everything about a request that decides a page.
 struct Asked<'a> {
     scenario: &'a str,
-    rest: &'a str,
     query: &'a str,
     wishes: Wishes,
     base: String,
@@ -70,7 +69,6 @@ fn write_all(folder: &Path) -> std::io::Result<()> {
         for (rest, name) in [("/", "overview"), ("/flows/checkout", "flow"), ("/status", "status")] {
             let asked = Asked {
                 scenario,
-                rest,
                 query: "",
                 wishes: Wishes { theme: Theme::Auto, ..Wishes::parse("", "", "") },
                 base: String::new(),
@@ -123,13 +121,8 @@ fn answer(stream: TcpStream, began: Timestamp) -> std::io::Result<()> {
     if !samples::SCENARIOS.contains(&scenario) {
         return send(stream, "404 Not Found", "text/plain", samples::SCENARIOS.join("\n").as_bytes());
     }
-    let asked = Asked {
-        scenario,
-        rest,
-        query,
-        wishes: Wishes::parse(query, &cookies, &languages),
-        base: format!("/{scenario}"),
-    };
+    let asked =
+        Asked { scenario, query, wishes: Wishes::parse(query, &cookies, &languages), base: format!("/{scenario}") };
     if let Some(asset) = rest.strip_prefix("/assets/").and_then(page::asset) {
         return send(stream, "200 OK", asset.content_type, asset.bytes);
     }

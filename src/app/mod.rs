@@ -104,6 +104,14 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let metrics = Metrics::new(&telemetry.meter());
 
     let publish = clusters.publish(&config)?;
+    let traffic = match (demo_plan, &publish) {
+        (Some(plan), Some(publish)) => {
+            let begin = clusters.demo_begins(engine_was_fresh);
+            let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
+            Some(runtime.block_on(demo::begin(Arc::clone(&publish.write), plan.seed, rate, begin, wall)))
+        }
+        _ => None,
+    };
     let context = WebContext {
         snapshot: snapshots,
         durable: durables,
@@ -111,10 +119,14 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         publish: publish.clone(),
         idempotency: ledger,
         limits: Arc::clone(&limits),
+        metrics: metrics.clone(),
         now: wall,
     };
+    let observed = context.snapshot.clone();
     let server = bind(runtime, &config, context, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
+    let streams = server.live_streams();
+    telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
 
     let mut supervisor = Supervisor::new();
     supervisor.signals(runtime.handle())?;
@@ -211,12 +223,10 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         },
     )?;
-    if let (Some(plan), Some(publish)) = (demo_plan, publish) {
+    if let (Some(traffic), Some(publish)) = (traffic, publish) {
         let asked = stop_web.clone();
-        let begin = clusters.demo_begins(engine_was_fresh);
-        let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
         supervisor.task(runtime.handle(), "demo", Stage::Edge, move || asked.set(), async move {
-            let done = demo::run(publish.write, plan.seed, rate, begin, wall, stop_web).await;
+            let done = demo::run(traffic, publish.write, wall, stop_web).await;
             tracing::info!(?done, "the demo's traffic ended");
             Ok(())
         })?;

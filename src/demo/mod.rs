@@ -103,16 +103,18 @@ pub fn flows() -> Vec<FlowSpec> {
     vec![flow(Flow::Checkout, &CHECKOUT, &[6, 5, 12, 10]), flow(Flow::Refund, &REFUND, &[20, 45])]
 }
 
-/// Appends traffic until stopped; tells what it appended. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
-/// A log that does not answer is asked again; what then overflows is counted.
-pub async fn run(
-    write: Arc<dyn Write>,
-    seed: u64,
-    rate: f64,
-    begin: Begin,
-    now: fn() -> Timestamp,
-    stop: Stop,
-) -> Appended {
+/// Traffic that has begun: its history is written, its live part is still to run.
+pub struct Traffic {
+    script: Script,
+    began: Timestamp,
+    done: Appended,
+}
+
+/// Begins the traffic; writes its history, if it shall have one. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
+///
+/// To be awaited before anybody reads: backdated records that are appended behind a reader that stands
+/// at the end are late, and the reader would rightly say so.
+pub async fn begin(write: Arc<dyn Write>, seed: u64, rate: f64, begin: Begin, now: fn() -> Timestamp) -> Traffic {
     let began = now();
     let mut done = Appended::default();
     let script = match begin {
@@ -125,8 +127,14 @@ pub async fn run(
             script
         }
     };
-    live(&write, script, began, now, &stop, &mut done).await;
-    done
+    Traffic { script, began, done }
+}
+
+/// Appends live traffic until stopped; tells what it appended.
+/// A log that does not answer is asked again; what then overflows is counted.
+pub async fn run(mut traffic: Traffic, write: Arc<dyn Write>, now: fn() -> Timestamp, stop: Stop) -> Appended {
+    live(&write, traffic.script, traffic.began, now, &stop, &mut traffic.done).await;
+    traffic.done
 }
 
 /// Writes the history: the script runs on a thread of its own while a task per stream appends.

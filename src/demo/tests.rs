@@ -200,7 +200,11 @@ fn history_comes_first_and_a_log_that_refuses_is_asked_again() {
     let stop = Stop::default();
     let shelf = Arc::new(Shelf { kept: Mutex::default(), calls: AtomicI64::new(0), stop: stop.clone() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let done = runtime.block_on(run(Arc::clone(&shelf) as Arc<dyn Write>, 4, 0.2, Begin::Backfill, clock, stop));
+    let done = runtime.block_on(async {
+        let write = Arc::clone(&shelf) as Arc<dyn Write>;
+        let traffic = begin(Arc::clone(&write), 4, 0.2, Begin::Backfill, clock).await;
+        run(traffic, write, clock, stop).await
+    });
     let kept = shelf.kept.lock().unwrap();
     assert_eq!((done.history + done.live, done.dropped), (kept.len() as u64, 0));
     assert!(done.history > 15_000 && done.live > 200, "{done:?}");
@@ -220,10 +224,8 @@ fn speed() {
     let dir = tempfile::tempdir().unwrap();
     let log = broker::embedded::EmbeddedLog::open(dir.path(), broker::embedded::LogOptions::default(), now).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-    let stop = Stop::default();
-    stop.set();
     let began = std::time::Instant::now();
-    let done = runtime.block_on(run(log.writer(), 1, 1.0, Begin::Backfill, now, stop));
+    let done = runtime.block_on(begin(log.writer(), 1, 1.0, Begin::Backfill, now)).done;
     println!("history of {} records in {:?}", done.history, began.elapsed());
     let began = std::time::Instant::now();
     let all = emissions(1, 900.0, false);

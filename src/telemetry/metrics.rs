@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 
 use crate::snapshot::Snapshot;
 
@@ -69,6 +70,12 @@ impl Metrics {
             frame: seconds(FRAME),
             http: seconds(HTTP),
         }
+    }
+
+    /// Instruments that lead nowhere: for what is measured by others, and for tests.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::new(&NoopMeterProvider::new().meter(super::SERVICE))
     }
 
     /// The engine applied batches.

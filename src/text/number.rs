@@ -91,7 +91,7 @@ pub fn short(value: f64) -> String {
 pub fn rate(per_second: f64) -> String {
     match per_second {
         r if !r.is_finite() => UNKNOWN.to_owned(),
-        r if r == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         r if r < 0.005 => "<0.01".to_owned(),
         r if r < 0.995 => format!("{r:.2}"),
         r if r < 99.95 => format!("{r:.1}"),
@@ -104,7 +104,7 @@ pub fn rate(per_second: f64) -> String {
 pub fn percent(share: f64) -> Quantity {
     let value = match share * 100.0 {
         p if !p.is_finite() => return Quantity::unknown(),
-        p if p == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         p if p < 0.1 => "<0.1".to_owned(),
         p if p > 99.9 && p < 100.0 => ">99.9".to_owned(),
         p if p < 9.95 => format!("{p:.1}"),
@@ -120,7 +120,7 @@ pub fn duration(seconds: f64, locale: Locale) -> Quantity {
     let sign = if seconds < 0.0 { "\u{2212}" } else { "" };
     let (value, unit) = match seconds.abs() {
         s if !s.is_finite() => return Quantity::unknown(),
-        s if s == 0.0 => ("0".to_owned(), u.ms),
+        0.0 => ("0".to_owned(), u.ms),
         s if s < 0.009_95 => (format!("{:.1}", s * 1e3), u.ms),
         s if s < 0.999_5 => (format!("{:.0}", s * 1e3), u.ms),
         s if s < 9.95 => (format!("{s:.1}"), u.s),

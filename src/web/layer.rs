@@ -14,6 +14,7 @@ use tracing::Span;
 
 use super::App;
 use super::error::Problem;
+use crate::telemetry::propagate::adopt;
 
 /// No inline script or style, nothing from elsewhere, nobody frames us.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -32,6 +33,21 @@ pub async fn headers(request: Request, next: Next) -> Response {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Times every answer, by the template of its route.
+pub async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = std::time::Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        _ => "_OTHER",
+    };
+    let response = next.run(request).await;
+    app.context.metrics.http(began.elapsed().as_secs_f64(), method, &route, response.status().as_u16());
     response
 }
 
@@ -108,7 +124,11 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
 pub fn span(request: &Request) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let id = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok()).unwrap_or("");
-    tracing::info_span!("request", otel.kind = "server", http.request.method = %request.method(), http.route = route, id)
+    let method = request.method();
+    let name = format!("{method} {route}");
+    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server", http.request.method = %method, http.route = route, id);
+    adopt(&span, request.headers());
+    span
 }
 
 #[cfg(test)]

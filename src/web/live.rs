@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -20,6 +20,7 @@ use super::handoff;
 use super::page::View;
 use super::sse::{Encoding, Piece, event};
 use super::{WebContext, WebLimits};
+use crate::telemetry::Metrics;
 
 /// A stream without news says that it is alive: proxies close after 30 to 60 s of silence.
 pub const COMMENT_AFTER: Duration = Duration::from_secs(15);
@@ -50,6 +51,7 @@ pub struct Shared {
     pub bye: Arc<Piece>,
     /// What happened so far.
     pub counters: Counters,
+    metrics: Metrics,
 }
 
 /// One rendered view and its newest frame.
@@ -82,9 +84,20 @@ impl Channel {
             return;
         }
         let consecutive = before.as_deref().filter(|f| f.seq() + 1 == tick.seq);
+        let began = Instant::now();
         let frame = Arc::new(Frame::render(&self.spec, &self.shared.origin, &tick, consecutive));
+        self.shared.metrics.frame(began.elapsed().as_secs_f64(), kind(&self.spec.view));
         lock(&self.ring).push(&frame);
         *lock(&self.newest) = Some(frame);
+    }
+}
+
+/// The page of a view: a bounded label.
+const fn kind(view: &View) -> &'static str {
+    match view {
+        View::Overview => "overview",
+        View::Flow(_) => "flow",
+        View::Status => "status",
     }
 }
 
@@ -174,6 +187,7 @@ impl Hub {
             comment: Arc::new(Piece::new(": ka\n\n")),
             bye: Arc::new(Piece::new(&bye)),
             counters: Counters::default(),
+            metrics: context.metrics.clone(),
         });
         let mut snapshots = context.snapshot.clone();
         let hub = Arc::new(Self {

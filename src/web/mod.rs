@@ -24,6 +24,7 @@ use crate::broker::{ClusterHealth, DecodeSample, Write};
 use crate::model::{Limits, Timestamp, WebLimits};
 use crate::snapshot::{Durable, Snapshot};
 use crate::store::IdempotencyKeys;
+use crate::telemetry::Metrics;
 
 mod api;
 mod auth;
@@ -105,6 +106,8 @@ pub struct WebContext {
     pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Bounds.
     pub limits: Arc<Limits>,
+    /// Self-metrics.
+    pub metrics: Metrics,
     /// The wall clock.
     pub now: fn() -> Timestamp,
 }
@@ -193,6 +196,7 @@ fn routes(app: &Arc<App>) -> Router {
                 .on_response(DefaultOnResponse::new().level(Level::DEBUG))
                 .on_failure(DefaultOnFailure::new().level(Level::WARN)),
         )
+        .layer(from_fn_with_state(Arc::clone(app), layer::measure))
         .layer(from_fn(layer::headers))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

@@ -7,8 +7,11 @@ use std::time::Duration;
 /// An answer: status, headers with lower-case names, body.
 #[derive(Debug)]
 pub struct Answer {
+    /// Status.
     pub status: u16,
+    /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
+    /// Body, put together from its chunks.
     pub body: Vec<u8>,
 }
 

@@ -185,12 +185,7 @@ impl Run {
     }
 
     /// The first position at first sight.
-    fn first(
-        &self,
-        partition: &Arc<super::partition::Partition>,
-        start: Start,
-        at: Timestamp,
-    ) -> (u64, Began) {
+    fn first(&self, partition: &Arc<super::partition::Partition>, start: Start, at: Timestamp) -> (u64, Began) {
         let (log_start, end) = {
             let view = partition.view();
             (view.log_start(), view.end)

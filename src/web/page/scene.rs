@@ -81,6 +81,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::latency(kit, flow),
                 part::real(kit, flow),
                 part::books(kit, flow),
+                part::beside(kit, flow),
                 part::stuck(kit, flow),
                 part::inputs(kit),
             ]

@@ -55,6 +55,7 @@ impl Fixture {
             publish: Some(Publish { write, cluster: "main".to_owned(), stream: "orders".to_owned() }),
             idempotency: Arc::new(Keys::default()),
             limits: Arc::new(Limits::default()),
+            metrics: crate::telemetry::Metrics::off(),
             now,
         };
         Self { snapshot, status, _durable: durable, log, context }

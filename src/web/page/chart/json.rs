@@ -62,7 +62,7 @@ mod tests {
         let chart = Chart { step: 1, range: 60, now: 8, lead: "</script>\"\n".to_owned(), columns: vec![column] };
         let value: serde_json::Value = serde_json::from_str(&chart.json()).unwrap();
         assert_eq!(value["lead"], "</script>\"\n");
-        assert_eq!(value["pts"][0].to_string(), "[7,1,1,[1,2,0,0,0],0,0.25,null,null,2.0,[3,2,4,1]]");
+        assert_eq!(value["pts"][0].to_string(), "[7,1,1,[1,2,0,0,0],0,0.25,null,null,2,[3,2,4,1]]");
         assert!(!chart.json().contains('\n'), "an SSE data line has no line breaks");
     }
 }

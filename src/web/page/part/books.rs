@@ -25,10 +25,9 @@ struct Books {
     sum: String,
     started: String,
     state: State,
-    others: Vec<Line>,
 }
 
-/// The identity with both of its sides, and the counters beside it.
+/// The identity with both of its sides.
 pub fn books(kit: &Kit, flow: &FlowView) -> Part {
     let (t, totals) = (kit.t, &flow.totals);
     let line = |name, n: u64, class| Line { name, value: number::count(n), class, zero: n == 0 };
@@ -50,7 +49,20 @@ pub fn books(kit: &Kit, flow: &FlowView) -> Part {
     } else {
         State { level: Level::Bad, word: t.not_balanced.to_owned() }
     };
-    let others = [
+    render("books", &Books { t, lines, sum: number::count(sum), started: number::count(totals.started), state })
+}
+
+#[derive(Template)]
+#[template(path = "part/beside.html")]
+struct Beside {
+    t: &'static Texts,
+    lines: Vec<Line>,
+}
+
+/// The counters that are no line of the books.
+pub fn beside(kit: &Kit, flow: &FlowView) -> Part {
+    let (t, totals) = (kit.t, &flow.totals);
+    let counters = [
         (t.events, totals.events),
         (t.recovered, totals.recovered),
         (t.joined, totals.joined),
@@ -60,6 +72,6 @@ pub fn books(kit: &Kit, flow: &FlowView) -> Part {
         (t.truncated, totals.truncated),
         (t.negative, totals.negative),
     ];
-    let others = others.into_iter().map(|(name, n)| line(name, n, "")).collect();
-    render("books", &Books { t, lines, sum: number::count(sum), started: number::count(totals.started), state, others })
+    let line = |(name, n)| Line { name, value: number::count(n), class: "", zero: n == 0 };
+    render("beside", &Beside { t, lines: counters.into_iter().map(line).collect() })
 }

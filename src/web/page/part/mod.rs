@@ -16,7 +16,7 @@ mod windows;
 use askama::Template;
 
 pub use attention::attention;
-pub use books::books;
+pub use books::{beside, books};
 pub use chain::{map, steps};
 pub use flows::flows;
 pub use frame::{menu, pulse};

@@ -319,7 +319,7 @@ fn share(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
         }
     }
     let mut parts: Vec<(u64, &str)> = (1..5).filter(|i| counts[*i] > 0).map(|i| (counts[i], t.outcome(i))).collect();
-    parts.sort_by(|a, b| b.0.cmp(&a.0));
+    parts.sort_by_key(|p| std::cmp::Reverse(p.0));
     let words = parts.iter().take(2).map(|(n, word)| Html::text(&format!("{word} {}", number::count(*n))));
     let sub = Html::dots(std::iter::once(Html::text(t.last_1m)).chain(words));
     let level = share.level();

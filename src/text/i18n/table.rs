@@ -1,8 +1,4 @@
-//! Every visible word of the pages in both languages: one table, so that neither can lack a key.
-//!
-//! `{name}` is a place that [`fill`] fills; a test holds both languages to the same places.
-
-use super::Locale;
+//! The table of words: `key: "English", "Korean";`, by the place where they stand.
 
 /// Declares the table: `key: "English", "Korean";`
 macro_rules! table {
@@ -11,106 +7,11 @@ macro_rules! table {
         #[allow(missing_docs, reason = "each text is its own documentation")]
         #[derive(Debug)]
         pub struct Texts { $(pub $key: &'static str,)* }
-        static EN: Texts = Texts { $($key: $en,)* };
-        static KO: Texts = Texts { $($key: $ko,)* };
+        pub(super) static EN: Texts = Texts { $($key: $en,)* };
+        pub(super) static KO: Texts = Texts { $($key: $ko,)* };
         #[cfg(test)]
-        const TABLE: &[(&str, &str, &str)] = &[$((stringify!($key), $en, $ko),)*];
+        pub(crate) const TABLE: &[(&str, &str, &str)] = &[$((stringify!($key), $en, $ko),)*];
     };
-}
-
-/// The words of a language.
-#[must_use]
-pub const fn texts(locale: Locale) -> &'static Texts {
-    match locale {
-        Locale::En => &EN,
-        Locale::Ko => &KO,
-    }
-}
-
-/// Puts values into the places of a sentence, in one pass: a value is never read as a place.
-#[must_use]
-pub fn fill(sentence: &str, values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(sentence.len() + 16);
-    let mut rest = sentence;
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        let Some((name, tail)) = after.split_once('}') else { break };
-        match values.iter().find(|(n, _)| *n == name) {
-            Some((_, value)) => out.push_str(value),
-            None => out.extend(["{", name, "}"]),
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
-}
-
-impl Texts {
-    /// Outcomes by their number.
-    #[must_use]
-    pub fn outcome(&self, index: usize) -> &'static str {
-        [self.o_ok, self.o_failed, self.o_compensated, self.o_dead_lettered, self.o_timed_out]
-            .get(index)
-            .copied()
-            .unwrap_or(self.unknown)
-    }
-
-    /// A rolling window by its name.
-    #[must_use]
-    pub fn window(&self, name: &str) -> &'static str {
-        match name {
-            "10s" => self.w_10s,
-            "1m" => self.w_1m,
-            "5m" => self.w_5m,
-            "15m" => self.w_15m,
-            "1h" => self.w_1h,
-            _ => self.unknown,
-        }
-    }
-
-    /// The clock of a latency by its name.
-    #[must_use]
-    pub fn clock(&self, name: &str) -> &'static str {
-        match name {
-            "event" => self.clock_event,
-            "record" => self.clock_record,
-            "mixed" => self.clock_mixed,
-            _ => "",
-        }
-    }
-
-    /// A theme by its name.
-    #[must_use]
-    pub fn theme(&self, name: &str) -> &'static str {
-        match name {
-            "light" => self.theme_light,
-            "dark" => self.theme_dark,
-            "contrast" => self.theme_contrast,
-            _ => self.theme_auto,
-        }
-    }
-
-    /// A level by its name, for those who see no colour and no shape.
-    #[must_use]
-    pub fn level(&self, name: &str) -> &'static str {
-        match name {
-            "ok" => self.ok,
-            "warn" => self.level_warn,
-            "bad" => self.level_bad,
-            _ => self.unknown,
-        }
-    }
-
-    /// What a stream carries by its role's name.
-    #[must_use]
-    pub fn role(&self, name: &str) -> &'static str {
-        match name {
-            "events" => self.role_events,
-            "dlq" => self.role_dlq,
-            "lag" => self.role_lag,
-            _ => self.unknown,
-        }
-    }
 }
 
 #[rustfmt::skip]
@@ -223,8 +124,14 @@ table! {
     attention: "Needs attention", "확인이 필요합니다";
     worst_first: "worst first", "심각한 것부터";
     nothing_needs: "Nothing needs attention", "확인할 것이 없습니다";
-    checked: "checked: flows {flows}, partitions {sources}", "플로우 {flows}개, 파티션 {sources}개 확인";
-    checked_flow: "stuck, failures, latency, data age, exactness", "멈춤, 실패, 지연, 데이터 경과, 정확성 확인";
+    check_stuck: "Stuck transactions", "멈춘 트랜잭션";
+    check_share: "Not ended ok, last minute", "최근 1분 정상 종료가 아닌 비율";
+    check_age: "Data age", "데이터 경과";
+    check_exact: "Exactness", "정확성";
+    check_exact_yes: "exact", "정확함";
+    check_books: "Books", "장부";
+    check_sources: "Partitions read", "읽고 있는 파티션";
+    check_saved: "State saved", "상태 저장";
     n_more: "and {n} more", "그 외 {n}건";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
     books_error_why: "a defect of Streamgauge: do not trust the totals of this flow", "Streamgauge의 결함입니다: 이 플로우의 합계를 믿지 마십시오";
@@ -424,30 +331,4 @@ table! {
     first_kafka: "Watch a Kafka", "Kafka 지켜보기";
     first_kafka_why: "Finds topics by itself, joins no group of yours, commits nothing.", "토픽을 스스로 찾고, 그룹에 참여하지 않으며, 아무것도 커밋하지 않습니다.";
     first_file_why: "Or say it in a file and start with --config:", "또는 파일에 적고 --config로 시작하십시오:";
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn both_languages_say_everything_with_the_same_places() {
-        let places = |s: &str| {
-            s.split('{').skip(1).filter_map(|p| p.split_once('}')).map(|(n, _)| n.to_owned()).collect::<BTreeSet<_>>()
-        };
-        for (key, en, ko) in TABLE {
-            assert!(!en.trim().is_empty() && !ko.trim().is_empty(), "{key}");
-            assert_eq!(places(en), places(ko), "{key}");
-            let korean = ko.chars().any(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c));
-            assert!(korean || *key == "tps", "{key} is not Korean: {ko}");
-        }
-    }
-
-    #[test]
-    fn values_are_put_in_once() {
-        assert_eq!(fill("{a} of {b}", &[("a", "{b}"), ("b", "2")]), "{b} of 2");
-        assert_eq!(fill("{a", &[("a", "1")]), "a", "an unclosed place is a mistake of ours, not a loop");
-    }
 }
