@@ -50,7 +50,8 @@ fn each_seed(seeds: &[u64], run: impl Fn(u64) -> Vec<String> + Sync) {
     });
     failed.sort();
     if let Some((seed, found)) = failed.first() {
-        let all: Vec<String> = failed.iter().take(20).map(|(s, f)| format!("{s} ({})", f[0])).collect();
+        let all: Vec<String> =
+            failed.iter().take(20).map(|(s, f)| format!("{s} ({})", f[0].lines().collect::<String>())).collect();
         let shown = found.iter().take(25).cloned().collect::<Vec<_>>().join("\n  ");
         panic!(
             "{} of {} seeds differ:\n {}\nSTREAMGAUGE_SIM_SEED={seed}:\n  {shown}",

@@ -199,7 +199,9 @@ impl FlowExpected {
     /// Sums that follow from the others.
     pub fn finish(&mut self) {
         self.totals.ended = self.totals.outcomes.sum();
-        self.totals.negative = self.latencies.iter().filter(|s| s.micros < 0).count() as u64;
+        let ends = self.latencies.iter().map(|s| s.micros);
+        let hops = self.hops.values().flatten().map(|s| s.micros);
+        self.totals.negative = ends.chain(hops).filter(|m| *m < 0).count() as u64;
         self.in_flight.sort();
     }
 

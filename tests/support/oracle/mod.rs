@@ -110,6 +110,7 @@ impl<'a> Oracle<'a> {
                             None => {
                                 flow.uncut += 1;
                                 stream.events += 1;
+                                stream.opaque += u64::from(record.transaction.is_empty());
                             }
                         }
                     }
@@ -150,6 +151,7 @@ impl<'a> Oracle<'a> {
             }
             let stream = self.streams.get_mut(&stream_name(sources[placed.rank])).expect("entered above");
             stream.count_event(placed.cut, placed.late);
+            stream.opaque += u64::from(placed.record.transaction.is_empty());
             flow.counted.push(*placed);
             if !placed.record.transaction.is_empty() {
                 flow.transactions.entry(&placed.record.transaction).or_default().push(*placed);
