@@ -63,3 +63,34 @@ pub fn first_difference(a: &str, b: &str) -> Option<String> {
         None => (a.lines().count() != b.lines().count()).then(|| "one says more than the other".to_owned()),
     }
 }
+
+/// Every record of a flow in the order of the log, for looking at a seed that failed.
+pub fn records_of(flow: &str, seen: &[super::record::Seen], history: i64) -> String {
+    let mut lines = Vec::new();
+    for source in seen {
+        let cuts = super::oracle::cut::cuts(source, history);
+        for (record, cut) in source.records.iter().zip(cuts).filter(|(r, _)| r.flow == flow) {
+            let seconds = |t: i64| (t - super::generate::EPOCH * 1_000_000) as f64 / 1e6;
+            let key = &source.key;
+            let line = format!(
+                "{} {:.3} cut, {:?} event, {:.3} visible, {}/{}/{} {}, {} {} {:?} {:?} redrive {}",
+                record.transaction,
+                cut.at.map_or(f64::NAN, seconds),
+                record.event_time.map(|t| seconds(t.0)),
+                seconds(record.visible.0),
+                key.stream,
+                key.generation,
+                key.partition,
+                record.position,
+                record.stage,
+                record.id,
+                record.status,
+                record.outcome,
+                record.redrive
+            );
+            lines.push((record.transaction.clone(), cut.at, line));
+        }
+    }
+    lines.sort();
+    lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
+}

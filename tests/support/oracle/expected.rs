@@ -75,6 +75,9 @@ pub struct FlowExpected {
     pub watermark: Option<i64>,
     /// Declared stages.
     pub declared: Vec<String>,
+    /// Records expired unread. What was missing in cut time depends on when tails were confirmed: whether a
+    /// transaction timed out or is unexplained is not the oracle's to know; their sum is.
+    pub blurred: bool,
     /// Counters; `truncated` and `evicted` are not the oracle's to know.
     pub totals: Totals,
     /// Seconds in which anything happened.
