@@ -58,7 +58,7 @@ impl Engine {
         }
         self.table.save(|page, bytes| keep(&mut changes, blob::PAGES, u64::from(page), bytes.map(<[u8]>::to_vec)));
         self.table.save_ids(|slot, id| {
-            keep(&mut changes, blob::LONG_IDS, u64::from(slot), id.map(|i| i.as_bytes().to_vec()))
+            keep(&mut changes, blob::LONG_IDS, u64::from(slot), id.map(|i| i.as_bytes().to_vec()));
         });
         self.dedup.save(&mut changes);
         self.copies.save(&mut changes);

@@ -90,16 +90,16 @@ pub struct State {
     pub watermark: Option<i64>,
     /// First second in which it was seen.
     pub first: Option<i64>,
-    /// A transaction was seen.
-    pub transactional: bool,
-    /// An event ended a transaction.
-    pub ends_seen: bool,
+    /// Events that end a transaction.
+    pub ends: i64,
     /// Since when and why numbers may be inexact.
     pub inexact: Option<(i64, String)>,
     /// Starts up to this cut time may have begun before reading did.
     pub joined_until: Option<i64>,
     /// Watermark at which stage deadlines were learned last, in units of [`super::lifecycle::LEARN_EVERY`].
     pub learned_at: i64,
+    /// All transactions have to be looked at again: a stream or a hole came to light.
+    pub revisit: bool,
     /// Durable counters.
     pub settled: Settled,
     /// Real transactions behind the percentiles.
@@ -129,8 +129,6 @@ pub struct Flow {
     pub left_out: Vec<u16>,
     /// Seconds from it on are partial where they are complete.
     pub partial_from: i64,
-    /// All transactions have to be looked at again: a stream or a hole came to light.
-    pub revisit: bool,
     /// Not yet in a checkpoint.
     pub unsaved: bool,
     /// Not yet in a view.
@@ -172,7 +170,6 @@ impl Flow {
             stuck: BTreeSet::new(),
             left_out: Vec::new(),
             partial_from: i64::MAX,
-            revisit: false,
             unsaved: true,
             changed: true,
             view: Arc::default(),
@@ -192,6 +189,11 @@ impl Flow {
         self.state.declared = declared;
         self.unsaved = true;
         self.changed = true;
+    }
+
+    /// Looks at all transactions again at the next tick.
+    pub fn revisit(&mut self) {
+        (self.state.revisit, self.unsaved) = (true, true);
     }
 
     /// Number of a stage; true where it had to be folded into `other`.
@@ -245,7 +247,13 @@ impl Flow {
     /// True while nothing says how a transaction of this flow ends.
     #[must_use]
     pub fn never_ends(&self) -> bool {
-        !self.rules.can_end && !self.state.ends_seen
+        !self.rules.can_end
+    }
+
+    /// True where its events belong to transactions.
+    #[must_use]
+    pub fn transactional(&self) -> bool {
+        self.state.totals.started > 0
     }
 
     /// Numbers may be inexact from `cut` on; the earliest reason is shown.

@@ -10,6 +10,7 @@ use crate::snapshot::HistogramView;
 
 /// Bucket bounds within one octave: `2^(k/32)`. Literals, so that every platform cuts alike.
 #[rustfmt::skip]
+#[allow(clippy::approx_constant, reason = "a table of equals: one entry happens to be the square root of 2")]
 const BOUNDS: [f64; 33] = [
     1.0, 1.0218971486541166, 1.0442737824274138, 1.0671404006768237, 1.0905077326652577,
     1.1143867425958924, 1.1387886347566916, 1.1637248587775775, 1.189207115002721, 1.215247359980469,

@@ -132,11 +132,12 @@ impl Engine {
             self.overflow.add(Bound::FarSeconds, refused);
             flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
         }
-        if std::mem::take(&mut flow.revisit) {
+        if std::mem::take(&mut flow.state.revisit) {
             let of_flow = |s: &u32| self.table.slot(*s).head.flow == number;
             let slots: Vec<u32> = self.table.transactions().filter(of_flow).collect();
             slots.into_iter().for_each(|slot| drop(self.refresh(slot)));
         }
+        self.tidy_oldest(number);
         let flow = &mut self.flows[usize::from(number)];
         let Some(now) = flow.state.watermark else { return };
         let later = flow.timers.split_off(&(second(now) + 1));

@@ -250,7 +250,9 @@ impl Engine {
     /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
     fn holes_changed(&mut self, stream: u16, from: i64) {
         for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream)) {
-            flow.revisit |= flow.rules.timeout.is_some() && flow.state.watermark > Some(from);
+            if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
+                flow.revisit();
+            }
         }
     }
 
@@ -260,7 +262,9 @@ impl Engine {
         it.state.streams.insert(stream);
         it.unsaved = true;
         let seen = &self.streams[usize::from(stream)];
-        it.revisit |= it.rules.timeout.is_some() && !seen.state.holes.is_empty();
+        if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
+            it.revisit();
+        }
         if let Some(since) = seen.state.gap_since {
             it.inexact(since, || expired_words(seen));
         }
@@ -279,8 +283,10 @@ impl Engine {
         let until = begun.max().max(it.state.joined_until);
         if until != it.state.joined_until {
             it.state.joined_until = until;
-            it.revisit |= !it.rules.order.is_empty();
             it.unsaved = true;
+            if !it.rules.order.is_empty() {
+                it.revisit();
+            }
         }
     }
 

@@ -63,7 +63,6 @@ impl Engine {
                 if self.table.len() >= self.limits.transactions.clamp(1, super::table::MAX_SLOTS / 4) {
                     self.evict();
                 }
-                self.flows[usize::from(a.flow)].state.transactional = true;
                 self.table.insert(a.key, a.flow, a.transaction)
             }
         };
@@ -77,8 +76,6 @@ impl Engine {
         if scratch.events.len() > self.limits.events_per_transaction.clamp(2, 1_000) {
             self.truncate(a, &mut scratch.events);
         }
-        let flow = &mut self.flows[usize::from(a.flow)];
-        flow.state.ends_seen |= flow.rules.end(&a.fact).is_some();
         if let Some(trace) = a.trace {
             let head = &mut self.table.slot_mut(slot).head;
             if head.flags & flag::TRACED == 0 || a.fact.cut < head.traced_at {
@@ -225,6 +222,9 @@ impl Engine {
         let flow = &mut self.flows[usize::from(a.flow)];
         (flow.unsaved, flow.changed) = (true, true);
         flow.count_event(&a.fact, n);
+        if !a.transaction.is_empty() && flow.rules.end(&a.fact).is_some() {
+            flow.state.ends += i64::from(n);
+        }
         let stream = self.sources.get(a.fact.source).stream;
         let at = (!a.fact.late).then(|| second(a.fact.cut));
         self.streams[usize::from(stream)].count(at, n);
@@ -296,7 +296,6 @@ impl Flow {
                 true
             }
             Left::OpenEnded => {
-                self.state.ends_seen = true;
                 self.tally(at, Tally::Ended(outcome), 1);
                 true
             }

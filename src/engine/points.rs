@@ -69,25 +69,39 @@ impl Points {
 
     /// Redraws what changed since the last time, then lets go of the seconds behind the history.
     pub fn draw(&mut self, seconds: &mut Seconds, frame: Frame) {
-        let mut dirty: BTreeSet<i64> = seconds.take_undrawn().into_iter().collect();
-        let floor = seconds.floor().max(frame.first).max(frame.complete_to.saturating_sub(self.steps[0].kept));
-        let mut redraw = |from: i64, to: i64| dirty.extend(from.max(floor)..to.min(frame.complete_to));
-        match self.drawn {
-            None => redraw(frame.first, frame.complete_to),
+        let dirty = seconds.take_undrawn();
+        let spans = match self.drawn {
+            None => vec![frame.first..frame.complete_to],
             Some(old) => {
-                redraw(frame.first, old.first);
-                redraw(old.complete_to, frame.complete_to);
-                if old.partial_from != frame.partial_from {
-                    redraw(old.partial_from.min(frame.partial_from), frame.complete_to);
-                }
+                let partial = old.partial_from.min(frame.partial_from)..frame.complete_to;
+                let changed = (old.partial_from != frame.partial_from).then_some(partial);
+                // The watermark may also fall back, when a stream joins whose content is not known yet.
+                let (low, high) = (old.complete_to.min(frame.complete_to), old.complete_to.max(frame.complete_to));
+                let quiet = [frame.first..old.first, low..high];
+                quiet.into_iter().chain(changed).collect()
             }
-        }
+        };
+        let newest = self.drawn.map_or(frame.complete_to, |old| old.complete_to.max(frame.complete_to));
         self.drawn = Some(frame);
         for resolution in &mut self.steps {
-            let starts: BTreeSet<i64> = dirty.iter().map(|s| s.div_euclid(resolution.step) * resolution.step).collect();
+            let step = resolution.step;
+            let begin = |second: i64| second.div_euclid(step) * step;
+            let mut starts: BTreeSet<i64> = dirty.iter().map(|s| begin(*s)).collect();
+            let oldest = seconds.floor().max(frame.first).max(frame.complete_to.saturating_sub(resolution.kept));
+            for span in &spans {
+                let (from, to) = (span.start.max(oldest), span.end.min(newest));
+                if from < to {
+                    starts.extend((begin(from)..to).step_by(step as usize));
+                }
+            }
             for t in starts.into_iter().filter(|t| *t >= seconds.floor()) {
-                let point = draw_one(seconds, frame, t, resolution.step, &mut self.merged);
-                resolution.put(point);
+                let point = draw_one(seconds, frame, t, step, &mut self.merged);
+                // What lies ahead of the watermark is unknown, unless something was already seen there.
+                if t < frame.complete_to || (point.events, point.started, point.ended) != (0, 0, [0; 5]) {
+                    resolution.put(point);
+                } else {
+                    resolution.remove(t);
+                }
             }
             resolution.prune(frame.complete_to);
         }
@@ -158,6 +172,14 @@ impl Resolution {
         }
     }
 
+    fn remove(&mut self, t: i64) {
+        if let Some(chunk) = self.chunks.get_mut(&t.div_euclid(self.step * CHUNK))
+            && let Ok(at) = chunk.binary_search_by_key(&t, |p| p.t)
+        {
+            Arc::make_mut(chunk).remove(at);
+        }
+    }
+
     fn prune(&mut self, complete_to: i64) {
         while let Some(first) = self.chunks.first_entry() {
             if (*first.key() + 1) * self.step * CHUNK > complete_to - self.kept {
@@ -177,7 +199,7 @@ fn heat_row(code: Code) -> u8 {
 
 fn draw_one(seconds: &Seconds, frame: Frame, t: i64, step: i64, merged: &mut Histogram) -> Point {
     let end = t + step;
-    let partial = end.min(frame.complete_to) > frame.partial_from;
+    let partial = t < frame.complete_to && end.min(frame.complete_to) > frame.partial_from;
     let mut point = Point { t, complete: end <= frame.complete_to, partial, ..Point::default() };
     merged.clear();
     let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

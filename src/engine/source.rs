@@ -150,7 +150,8 @@ impl Source {
 
     /// Sets the state; `since` moves only when it changes.
     pub fn set_state(&mut self, state: Readable, at: Timestamp) {
-        if self.state != state {
+        let stays = self.superseded && state != Readable::Gone; // an old generation does not come back
+        if self.state != state && !stays {
             (self.state, self.since) = (state, at.0);
         }
         self.unsaved = true;
@@ -265,6 +266,7 @@ impl Sources {
             }
             source.log_start = Some(o.log_start);
             source.at_tail = false;
+            source.caught_up = false;
             source.set_state(Readable::Opening, o.at);
             return Some(number);
         }

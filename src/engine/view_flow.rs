@@ -42,7 +42,7 @@ impl Engine {
             watermark: flow.state.watermark.map(Timestamp),
             left_out: flow.left_out.iter().map(|s| (*self.sources.get(*s).key).clone()).collect(),
             inexact: flow.inexact_view(),
-            transactional: flow.state.transactional,
+            transactional: flow.transactional(),
             never_ends: flow.never_ends(),
             totals: flow.totals_view(),
             windows: (0..WINDOWS.len()).map(|w| flow.window_view(w)).collect(),
@@ -125,7 +125,7 @@ impl Flow {
         let Some(span) = self.span(window) else { return WindowView { name, ..WindowView::default() } };
         let rolling = &self.seconds.rolling[window];
         let outcomes = Outcomes::from_array(rolling.counts.ended);
-        let of_transactions = |count| self.rate(window, count).filter(|_| self.state.transactional);
+        let of_transactions = |count| self.rate(window, count).filter(|_| self.transactional());
         let mut latency_seconds = BTreeMap::new();
         for outcome in Outcome::ALL {
             let view = self.latency_view(rolling, |clock| latency_hist(outcome, clock), Some(span));
@@ -149,7 +149,9 @@ impl Flow {
     }
 
     fn stage_views(&self) -> Vec<StageView> {
-        let undeclared = (0..self.state.stages.len() as StageId).filter(|s| self.rules.rank(*s).is_none());
+        let seen = |s: &StageId| self.state.stages[usize::from(*s)].events != [0; 5];
+        let all = 0..self.state.stages.len() as StageId;
+        let undeclared = all.filter(|s| self.rules.rank(*s).is_none() && seen(s));
         self.rules.order.iter().copied().chain(undeclared).map(|stage| self.stage_view(stage)).collect()
     }
 

@@ -9,6 +9,7 @@ mod event;
 mod position;
 mod spec;
 mod units;
+mod web_limits;
 
 pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
 pub use blob::{BlobKey, Changes};
@@ -16,3 +17,4 @@ pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceConte
 pub use position::{Began, Positions, SourceKey, SourcePosition};
 pub use spec::{FieldPath, FlowSpec, Format, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec};
 pub use units::{MICROS_PER_SECOND, Timestamp};
+pub use web_limits::WebLimits;

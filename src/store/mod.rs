@@ -6,6 +6,15 @@
 
 use std::path::PathBuf;
 
+mod ledger;
+mod memory;
+mod shelf;
+mod state;
+
+pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
+pub use memory::MemoryState;
+pub use state::RedbState;
+
 pub use crate::model::{BlobKey, Changes};
 
 /// Why a store cannot be used.
@@ -99,3 +108,6 @@ pub trait IdempotencyKeys: Send + Sync {
     /// Gives the key back after a failure: the caller may try again.
     fn release(&self, key: &str);
 }
+
+#[cfg(test)]
+mod tests;

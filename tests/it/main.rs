@@ -4,5 +4,8 @@
 mod support;
 
 mod cases;
+mod light;
+mod live;
+mod one_command;
 mod self_check;
 mod true_numbers;

@@ -1,1 +1,251 @@
 //! Pages and their live parts. A page struct holds parts; the live frame renders the same parts.
+//!
+//! The backend calls [`page`] for a request, [`parts`] and [`points`] for the live stream of a view,
+//! [`asset`] for `{base}/assets/{path}`. All of them are pure: the same context gives the same bytes.
+
+use std::fmt;
+
+use crate::snapshot::Snapshot;
+pub use crate::text::Locale;
+use crate::web::Status;
+
+mod asset;
+mod chart;
+mod frame;
+mod health;
+mod kit;
+mod part;
+mod scene;
+#[cfg(test)]
+mod tests;
+
+use kit::Kit;
+
+pub use asset::{Asset, asset, asset_url};
+
+/// Which page, and which live stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum View {
+    /// `/`: everything, worst first.
+    Overview,
+    /// `/flows/{flow}`: one flow by name.
+    Flow(String),
+    /// `/status`: sources, clusters, streams, the process itself.
+    Status,
+}
+
+impl View {
+    /// From the live path segment: `overview`, `flow/<percent-encoded name>`, `status`.
+    #[must_use]
+    pub fn parse(segment: &str) -> Option<Self> {
+        match segment {
+            "overview" => Some(Self::Overview),
+            "status" => Some(Self::Status),
+            other => {
+                let name = percent_decode(other.strip_prefix("flow/")?)?;
+                (!name.is_empty()).then_some(Self::Flow(name))
+            }
+        }
+    }
+
+    /// Path of the page below the base: `/`, `/flows/<percent-encoded name>`, `/status`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Overview => "/".to_owned(),
+            Self::Flow(name) => format!("/flows/{}", percent_encode(name)),
+            Self::Status => "/status".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overview => f.write_str("overview"),
+            Self::Flow(name) => write!(f, "flow/{}", percent_encode(name)),
+            Self::Status => f.write_str("status"),
+        }
+    }
+}
+
+/// Colours of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Theme {
+    /// As the browser prefers.
+    #[default]
+    Auto,
+    /// Dark ink on light ground.
+    Light,
+    /// Light ink on dark ground.
+    Dark,
+    /// High contrast.
+    Contrast,
+}
+
+impl Theme {
+    /// All themes in the order of the switch.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Light, Self::Dark, Self::Contrast];
+
+    /// From `?theme=`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// The name in URLs and in `data-theme`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+            Self::Contrast => "contrast",
+        }
+    }
+}
+
+/// What of a request decides how a page looks; the backend parses it once for pages and live streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// `?lang=`, else cookie `lang`, else `Accept-Language`.
+    pub locale: Locale,
+    /// `?range=` in seconds (also `15m`, `1h`), clamped to 60..=86,400.
+    pub range_seconds: i64,
+    /// `?theme=`, else cookie `theme`.
+    pub theme: Theme,
+    /// `?kiosk` or `?kiosk=1`.
+    pub kiosk: bool,
+}
+
+/// Seconds that charts show where nobody asked for another range.
+pub const DEFAULT_RANGE: i64 = 900;
+
+impl Wishes {
+    /// From the query (without `?`), the `Cookie` header and the `Accept-Language` header; empty where absent.
+    #[must_use]
+    pub fn parse(query: &str, cookies: &str, accept_language: &str) -> Self {
+        let ask = |name: &str| query.split('&').find_map(|p| pair(p, name));
+        let cookie = |name: &str| cookies.split(';').find_map(|p| pair(p.trim(), name));
+        Self {
+            locale: ask("lang")
+                .and_then(Locale::from_code)
+                .or_else(|| cookie("lang").and_then(Locale::from_code))
+                .unwrap_or_else(|| Locale::from_accept_language(accept_language)),
+            range_seconds: ask("range").and_then(seconds).unwrap_or(DEFAULT_RANGE).clamp(60, 86_400),
+            theme: ask("theme").or_else(|| cookie("theme")).and_then(Theme::parse).unwrap_or_default(),
+            kiosk: ask("kiosk").is_some_and(|v| v != "0"),
+        }
+    }
+}
+
+/// The value of `name` in `name=value`; empty for a bare `name`.
+fn pair<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(name)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('=') }
+}
+
+/// Seconds of `900`, `15m`, `1h`.
+fn seconds(text: &str) -> Option<i64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b's' => (&text[..text.len() - 1], 1),
+        b'm' => (&text[..text.len() - 1], 60),
+        b'h' => (&text[..text.len() - 1], 3_600),
+        _ => (text, 1),
+    };
+    digits.parse::<i64>().ok()?.checked_mul(unit)
+}
+
+/// All that a page is made of.
+#[derive(Clone, Copy)]
+pub struct PageContext<'a> {
+    /// Read model.
+    pub snapshot: &'a Snapshot,
+    /// State of the process.
+    pub status: &'a Status,
+    /// Language.
+    pub locale: Locale,
+    /// Seconds that charts show, 60..=86,400.
+    pub range_seconds: i64,
+    /// Colours.
+    pub theme: Theme,
+    /// Wall screen: no navigation, never closes its stream.
+    pub kiosk: bool,
+    /// Path prefix behind a proxy, without trailing slash; empty: none.
+    pub base: &'a str,
+    /// Query of the request without `?`: known parameters of it are kept in links.
+    pub query: &'a str,
+}
+
+/// One element with an id, replaced as a whole by the live stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The element's id.
+    pub id: String,
+    /// The element.
+    pub html: String,
+}
+
+/// The whole page; `None`: no such flow.
+#[must_use]
+pub fn page(view: &View, cx: &PageContext) -> Option<String> {
+    scene::page(view, &Kit::new(cx))
+}
+
+/// The parts of a view, the same bytes as in [`page`] with the same context.
+#[must_use]
+pub fn parts(view: &View, cx: &PageContext) -> Vec<Part> {
+    scene::parts(view, &Kit::new(cx))
+}
+
+/// Chart points as JSON: the whole range (`None`: event `hist`), or those later than `after` and all that are
+/// still incomplete (event `pt`). Pass [`newest_complete`] of the frame before as `after`.
+#[must_use]
+pub fn points(view: &View, cx: &PageContext, after: Option<i64>) -> String {
+    scene::chart(view, &Kit::new(cx), after).json()
+}
+
+/// The newest second whose chart point is complete; `None` before anything was read.
+#[must_use]
+pub fn newest_complete(view: &View, cx: &PageContext) -> Option<i64> {
+    let kit = Kit::new(cx);
+    // Nearly always within the last minutes: the whole range is gathered for a view that stands still only.
+    let recent = scene::chart(view, &kit, Some(cx.snapshot.as_of.second() - 200)).newest_complete();
+    recent.or_else(|| scene::chart(view, &kit, None).newest_complete())
+}
+
+/// A page that says what went wrong (`title`) and what to do (`detail`).
+#[must_use]
+pub fn error_page(status: u16, title: &str, detail: &str, cx: &PageContext) -> String {
+    scene::error(status, title, detail, &Kit::new(cx))
+}
+
+/// Percent-encodes a path segment: everything but unreserved characters.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Decodes a percent-encoded path segment; `None` where it is malformed or not UTF-8.
+#[must_use]
+pub fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |b: u8| char::from(b).to_digit(16);
+            out.push((digit(bytes.next()?)? * 16 + digit(bytes.next()?)?) as u8);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use streamgauge::model::{Began, FlowSpec, Kind, Role, Status, Timestamp};
 
 use super::record::{Record, Seen};
-pub use expected::{Expected, FlowExpected, StreamExpected};
+pub use expected::{Expected, FlowExpected, Sample, StreamExpected};
 
 /// Copies of an event this close to the last one that counted are duplicates (inclusive), microseconds.
 const DUPLICATE_WITHIN: i64 = 600 * 1_000_000;
@@ -191,6 +191,28 @@ impl<'a> Oracle<'a> {
         }
         out.finish();
         out
+    }
+
+    /// End-to-end latencies of a flow, told apart: those that `settle` microseconds of watermark after the end
+    /// were what they are now, and those that anything read later moved.
+    pub fn settled(&self, flow: &str, watermark: Option<i64>, settle: i64) -> (Vec<Sample>, Vec<Sample>) {
+        let rule = transaction::Rule::of(flow, self.specs.iter().find(|s| s.name == flow));
+        let (mut stable, mut moved) = (Vec::new(), Vec::new());
+        let Some(flow) = self.flows.get(flow) else { return (stable, moved) };
+        for events in flow.transactions.values() {
+            let verdict = transaction::resolve(events, &rule, &flow.around, watermark);
+            let (transaction::State::Ended(outcome), Some((end, _))) = (verdict.state, verdict.end) else { continue };
+            let early: Vec<Placed<'_>> = events.iter().filter(|e| e.cut <= end + settle).copied().collect();
+            let then = transaction::resolve(&early, &rule, &flow.around, Some(end + settle)).latency;
+            let sample = verdict.latency.map(|(micros, clock)| Sample { outcome, micros, clock });
+            match (sample, then) {
+                (Some(sample), then) if then == verdict.latency => stable.push(sample),
+                (Some(sample), _) => moved.push(sample),
+                (None, Some((micros, clock))) => moved.push(Sample { outcome, micros, clock }),
+                (None, None) => {}
+            }
+        }
+        (stable, moved)
     }
 
     /// Streams in which a flow was seen.

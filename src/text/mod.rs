@@ -1,0 +1,8 @@
+//! Texts for people: numbers, times and the two languages of every visible word. No logic beyond formatting.
+
+pub mod i18n;
+mod locale;
+pub mod number;
+pub mod time;
+
+pub use locale::Locale;

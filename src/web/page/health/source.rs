@@ -1,0 +1,72 @@
+//! The state of sources and clusters.
+
+use crate::broker::ClusterHealth;
+use crate::snapshot::SourceView;
+use crate::text::i18n::fill;
+use crate::web::page::kit::{Kit, Level, State};
+
+use super::{BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS};
+
+/// How far behind the present a source is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Behind {
+    /// Age of its watermark in seconds; `None` before anything was read.
+    pub seconds: Option<f64>,
+    /// Records unread; `None` where the end is not known.
+    pub unread: Option<u64>,
+}
+
+/// Of one source.
+pub fn behind(kit: &Kit, source: &SourceView) -> Behind {
+    Behind {
+        seconds: source.watermark.map(|w| kit.seconds_since(w)),
+        unread: source.end.map(|end| end.saturating_sub(source.next)),
+    }
+}
+
+/// The state of a source with its word.
+pub fn source_state(kit: &Kit, source: &SourceView) -> State {
+    let t = kit.t;
+    let age = behind(kit, source).seconds.unwrap_or(0.0);
+    let (level, word) = match source.state {
+        "reading" if age >= BEHIND_BAD_SECONDS => (Level::Warn, fill(t.behind_by, &[("age", &kit.age(age))])),
+        "reading" if age >= BEHIND_WARN_SECONDS => (Level::Warn, fill(t.behind_by, &[("age", &kit.age(age))])),
+        "reading" => (Level::Ok, t.reading.to_owned()),
+        "at_end" => (Level::Ok, t.at_end.to_owned()),
+        "opening" => (Level::Unknown, t.opening.to_owned()),
+        "unreachable" => (Level::Bad, t.unreachable.to_owned()),
+        "gone" => (Level::Unknown, t.gone.to_owned()),
+        other => (Level::Unknown, other.to_owned()),
+    };
+    State { level, word }
+}
+
+/// The source that is furthest behind among those that can be read.
+pub fn furthest<'a>(kit: &Kit, sources: &'a [SourceView]) -> Option<(&'a SourceView, f64)> {
+    sources
+        .iter()
+        .filter(|s| matches!(s.state, "reading" | "at_end" | "unreachable"))
+        .filter_map(|s| behind(kit, s).seconds.map(|age| (s, age)))
+        .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.key.cmp(&a.0.key)))
+}
+
+/// Why there is nothing to show yet, in a sentence.
+pub fn not_read_yet(kit: &Kit) -> String {
+    let sources = &kit.cx.snapshot.sources;
+    let opening = sources.iter().filter(|s| s.state == "opening").count();
+    match opening {
+        _ if sources.is_empty() => kit.t.no_sources.to_owned(),
+        0 => kit.t.nothing_read_yet.to_owned(),
+        n => fill(kit.t.opening_sources, &[("n", &n.to_string())]),
+    }
+}
+
+/// The state of a cluster with its word.
+pub fn cluster_state(kit: &Kit, health: &ClusterHealth) -> State {
+    let (level, word) = match health.up {
+        Some(true) => (Level::Ok, kit.t.up),
+        Some(false) => (Level::Bad, kit.t.unreachable),
+        None => (Level::Unknown, kit.t.connecting),
+    };
+    State { level, word: word.to_owned() }
+}

@@ -1,0 +1,243 @@
+//! Every page of every made-up scenario, in both languages: what must hold whatever they show.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::*;
+use crate as sg;
+use crate::model::Timestamp;
+use crate::text::i18n;
+
+#[path = "../../../examples/ui_preview/samples/mod.rs"]
+mod samples;
+
+const NOW: Timestamp = Timestamp(1_795_341_484_300_000);
+
+/// Built once: hours of made-up history take a while to make.
+static SCENARIOS: LazyLock<Vec<(&str, (Snapshot, Status))>> =
+    LazyLock::new(|| samples::SCENARIOS.map(|name| (name, samples::scenario(name, NOW, NOW))).into());
+
+/// Calls `look` with each scenario, view and language.
+fn each(mut look: impl FnMut(&str, &View, &PageContext)) {
+    for (scenario, (snapshot, status)) in &*SCENARIOS {
+        let mut views = vec![View::Overview, View::Status];
+        views.extend(snapshot.flows.iter().take(4).map(|f| View::Flow(f.name.clone())));
+        for locale in [Locale::En, Locale::Ko] {
+            let cx = PageContext {
+                snapshot,
+                status,
+                locale,
+                range_seconds: 900,
+                theme: Theme::Dark,
+                kiosk: false,
+                base: "/ops",
+                query: "range=900&lang=%22%3E<u>&theme=dark",
+            };
+            for view in &views {
+                look(scenario, view, &cx);
+            }
+        }
+    }
+}
+
+/// All tags of an HTML text: name, attributes, whether it closes.
+fn tags(html: &str) -> Vec<(&str, &str, bool)> {
+    let mut out = Vec::new();
+    for piece in html.split('<').skip(1) {
+        let Some((tag, _)) = piece.split_once('>') else { panic!("unclosed tag: {piece}") };
+        let closing = tag.starts_with('/');
+        let tag = tag.trim_start_matches('/');
+        let (name, rest) = tag.split_once(|c: char| c.is_whitespace() || c == '/').unwrap_or((tag, ""));
+        out.push((name, rest, closing || tag.ends_with('/')));
+    }
+    out
+}
+
+#[test]
+fn the_page_holds_every_part_byte_for_byte_and_twice_is_the_same() {
+    each(|scenario, view, cx| {
+        let html = page(view, cx).expect("the flow exists");
+        assert_eq!(html, page(view, cx).unwrap(), "{scenario} {view}");
+        let parts = parts(view, cx);
+        let ids: BTreeSet<&str> = parts.iter().map(|p| p.id.as_str()).collect();
+        assert_eq!(ids.len(), parts.len(), "ids are unique");
+        for part in &parts {
+            assert!(html.contains(&part.html), "{scenario} {view} lacks {}", part.id);
+            assert!(part.html.trim_start().starts_with('<') && part.html.contains(&format!("id=\"{}\"", part.id)));
+        }
+    });
+}
+
+#[test]
+fn nothing_is_inline_nothing_hostile_is_markup_and_tags_balance() {
+    const VOID: [&str; 4] = ["meta", "link", "br", "wbr"];
+    each(|scenario, view, cx| {
+        let html = page(view, cx).unwrap();
+        let mut open: Vec<&str> = Vec::new();
+        for (name, attributes, closes) in tags(&html) {
+            let lower = attributes.to_ascii_lowercase();
+            assert!(
+                !lower.contains(" style=") && !lower.starts_with("style="),
+                "{scenario} {view}: <{name} {attributes}>"
+            );
+            assert!(!lower.contains(" onload=x") || lower.contains("&#"), "{scenario} {view}: <{name} {attributes}>");
+            assert!(name != "script" || closes || lower.contains("src="), "{scenario} {view}");
+            if name.starts_with('!') || VOID.contains(&name) {
+                continue;
+            }
+            match (closes, attributes.ends_with('/')) {
+                (_, true) => {}
+                (true, _) => assert_eq!(open.pop(), Some(name), "{scenario} {view}"),
+                (false, _) => open.push(name),
+            }
+        }
+        assert!(open.is_empty(), "{scenario} {view}: {open:?}");
+        assert!(!html.contains("<script>") && !html.contains("<u>") && !html.contains("NaN"), "{scenario} {view}");
+        assert!(!html.contains("{t.ok}\u{27}"), "names are escaped");
+    });
+}
+
+#[test]
+fn headings_begin_at_one_ids_are_unique_and_local_links_lead_somewhere() {
+    each(|scenario, view, cx| {
+        let html = page(view, cx).unwrap();
+        assert_eq!(html.matches("<h1").count(), 1, "{scenario} {view}");
+        let ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{scenario} {view}");
+        for place in html.split("href=\"#").skip(1).filter_map(|p| p.split('"').next()) {
+            assert!(ids.contains(&place), "#{place}");
+        }
+        for path in html.split("\"/ops/assets/").skip(1).filter_map(|p| p.split('"').next()) {
+            assert!(asset(path).is_some(), "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_korean_page_has_no_english_sentence_and_the_other_way_round() {
+    each(|scenario, view, cx| {
+        let html = page(view, cx).unwrap();
+        for (key, en, ko) in i18n::TABLE {
+            let other = if cx.locale == Locale::En { ko } else { en };
+            let whole = !other.contains('{') && other.len() > 12 && en != ko;
+            assert!(
+                !whole || !html.contains(&Html::text(other).0),
+                "{scenario} {view}: {key} is in the other language"
+            );
+        }
+    });
+}
+
+#[test]
+fn no_template_holds_words_of_its_own() {
+    fn visit(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { visit(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), &mut files);
+    assert!(files.len() > 15);
+    for file in files {
+        let mut text = fs::read_to_string(&file).unwrap();
+        for (from, to) in
+            [("{#", "#}"), ("{%", "%}"), ("{{", "}}"), ("<pre", "</pre>"), ("<kbd>", "</kbd>"), ("<", ">")]
+        {
+            while let Some(at) = text.find(from) {
+                let end = text[at..].find(to).unwrap_or_else(|| panic!("{}: {from}", file.display()));
+                let cut = text[at..at + end + to.len()].to_owned();
+                for name in ["title=\"", "aria-label=\"", "alt=\"", "placeholder=\""] {
+                    let words = cut.split(name).nth(1).and_then(|v| v.split('"').next()).unwrap_or("");
+                    assert!(from != "<" || !words.chars().any(char::is_alphabetic), "{}: {cut}", file.display());
+                }
+                text.replace_range(at..at + end + to.len(), " ");
+            }
+        }
+        for word in
+            text.split(|c: char| !c.is_alphanumeric() && c != '&').filter(|w| w.chars().any(char::is_alphabetic))
+        {
+            assert!(
+                ["Streamgauge", "p50", "p95", "p99", "&larr", "&rarr"].contains(&word),
+                "{}: {word}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn text_colours_have_a_contrast_of_four_and_a_half() {
+    fn luminance(hex: &str) -> f64 {
+        let channel = |i: usize| {
+            let c = f64::from(u8::from_str_radix(&hex[i..i + 2], 16).unwrap()) / 255.0;
+            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+    }
+    let css = include_str!("../../../static/tokens.css");
+    let colour = |name: &str, dark: usize| {
+        let value = css.split_once(&format!("--{name}: light-dark(")).unwrap_or_else(|| panic!("{name}")).1;
+        value.split(')').next().unwrap().split(',').nth(dark).unwrap().trim().trim_start_matches('#').to_owned()
+    };
+    for ground in ["bg", "panel", "raise"] {
+        for ink in ["ink", "ink-2", "ink-3", "accent", "ok", "warn", "bad", "unknown"] {
+            for dark in [0, 1] {
+                let (a, b) = (luminance(&colour(ground, dark)), luminance(&colour(ink, dark)));
+                let ratio = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(ratio >= 4.5, "{ink} on {ground} ({}): {ratio:.2}", ["light", "dark"][dark]);
+            }
+        }
+    }
+}
+
+#[test]
+fn unknown_is_said_and_never_zero() {
+    each(|scenario, view, cx| {
+        if !matches!(scenario, "empty" | "opening") || *view != View::Overview {
+            return;
+        }
+        let tiles = parts(view, cx).into_iter().find(|p| p.id == "tiles").unwrap().html;
+        assert_eq!(tiles.matches("<p class=\"num\">\u{2013}</p>").count(), 5, "{tiles}");
+        assert!(!tiles.contains(">0<"));
+    });
+}
+
+#[test]
+fn a_tick_sends_what_is_new_and_the_first_event_sends_all() {
+    let (_, (snapshot, status)) = SCENARIOS.iter().find(|s| s.0 == "incident").unwrap();
+    let cx = PageContext {
+        snapshot,
+        status,
+        locale: Locale::En,
+        range_seconds: 60,
+        theme: Theme::Auto,
+        kiosk: false,
+        base: "",
+        query: "",
+    };
+    let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let all = read(points(&View::Overview, &cx, None));
+    assert_eq!(all["pts"].as_array().unwrap().len(), 59, "every second up to the newest");
+    let newest = newest_complete(&View::Overview, &cx).unwrap();
+    let tick = read(points(&View::Overview, &cx, Some(newest - 1)));
+    let times: Vec<i64> = tick["pts"].as_array().unwrap().iter().map(|p| p[0].as_i64().unwrap()).collect();
+    assert_eq!(times[0], newest);
+    assert!(tick["pts"].as_array().unwrap().iter().skip(1).all(|p| p[1] == 0), "the others are incomplete");
+}
+
+#[test]
+fn views_and_wishes_are_read_back() {
+    for view in [View::Overview, View::Status, View::Flow("a/b \u{ac00}%".to_owned())] {
+        assert_eq!(View::parse(&view.to_string()), Some(view));
+    }
+    assert_eq!((View::parse("flow/"), View::parse("flow/%F"), View::parse("x")), (None, None, None));
+    let w = Wishes::parse("range=1h&kiosk&theme=dark", "a=b; lang=ko", "en");
+    assert_eq!((w.range_seconds, w.kiosk, w.theme, w.locale), (3_600, true, Theme::Dark, Locale::Ko));
+    let w = Wishes::parse("range=9999999&theme=evil&lang=fr", "", "de, ko;q=0.8, en;q=0.5");
+    assert_eq!((w.range_seconds, w.theme, w.locale), (86_400, Theme::Auto, Locale::Ko));
+}
+
+use kit::Html;

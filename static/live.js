@@ -1,0 +1,206 @@
+// The live stream: one EventSource per page, its state said in one badge, its parts applied once per frame.
+import { localise, words } from "./clock.js";
+import { morph } from "./morph.js";
+
+const STALE_MS = 5000; // no frame for so long: what is shown is old (frames come at least once a second)
+const DEAD_MS = 15000; // no frame for so long: make a new connection, whatever the browser thinks of it
+const HIDDEN_MS = 60000; // a hidden tab gives its connection back after this
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30000;
+const SAY_MS = 5000; // state changes are spoken at most this often
+
+export class Live {
+  constructor(charts) {
+    this.charts = charts;
+    this.page = document.documentElement;
+    this.badge = document.getElementById("conn");
+    this.icon = document.getElementById("icon");
+    this.title = document.title;
+    this.parts = new Map(); // id -> newest element not shown yet
+    this.wait = FIRST_WAIT_MS;
+    this.paused = false;
+    this.said = { text: document.getElementById("pulse")?.dataset.say, at: -SAY_MS };
+    if (charts) charts.onlost = () => this.open();
+    document.addEventListener("visibilitychange", () => this.visibility());
+    addEventListener("pagehide", () => this.source?.close());
+    addEventListener("pageshow", (e) => e.persisted && this.open());
+    setInterval(() => this.watch(), 500);
+    this.open();
+  }
+
+  get kiosk() {
+    return this.page.hasAttribute("data-kiosk");
+  }
+
+  open() {
+    this.source?.close();
+    clearTimeout(this.retry);
+    this.last = performance.now();
+    this.retryAt = undefined;
+    if (this.state !== "stale" && this.state !== "reconnecting") this.show("connecting");
+    const source = (this.source = new EventSource(document.body.dataset.live));
+    const on = (name, act) =>
+      source.addEventListener(name, (event) => {
+        if (source !== this.source) return;
+        this.last = performance.now();
+        this.wait = FIRST_WAIT_MS;
+        this.reborn(event.lastEventId);
+        act(event.data);
+      });
+    on("snap", (data) => this.take(data));
+    on("frag", (data) => this.take(data));
+    on("hist", (data) => this.charts?.hist(JSON.parse(data)));
+    on("pt", (data) => this.charts?.pt(JSON.parse(data)));
+    on("bye", () => this.again("bye"));
+    source.onerror = () => source === this.source && this.again("reconnecting");
+  }
+
+  // Each attempt doubles the wait, with jitter, so that many screens do not return at once.
+  again(state) {
+    this.source.close();
+    const wait = this.wait * (0.75 + Math.random() / 2);
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+    this.retryAt = performance.now() + wait;
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => this.open(), wait);
+    this.show(state);
+  }
+
+  // Another process answers: a wall screen nobody reloads by hand may lack its new files.
+  reborn(id) {
+    const boot = id && id.slice(0, id.lastIndexOf("-"));
+    if (boot && boot !== document.body.dataset.boot && this.kiosk) {
+      document.body.dataset.boot = boot;
+      setTimeout(() => location.reload(), Math.random() * 3000);
+    }
+  }
+
+  take(html) {
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    for (const part of [...box.content.children]) this.parts.set(part.id, part);
+    this.schedule();
+  }
+
+  schedule() {
+    if (this.paused || this.due) return;
+    // A hidden page gets no animation frames; then there is nothing to show anyhow.
+    this.due = requestAnimationFrame(() => {
+      this.due = 0;
+      this.apply();
+    });
+  }
+
+  apply() {
+    for (const [id, fresh] of this.parts) {
+      const old = document.getElementById(id);
+      if (!old) {
+        this.reload();
+        break;
+      }
+      localise(fresh);
+      morph(old, fresh);
+    }
+    this.parts.clear();
+    this.charts?.draw();
+    this.show("live");
+    this.speak();
+  }
+
+  // The view has parts that this page does not: it became another page (first steps, then the overview).
+  reload() {
+    const before = Number(sessionStorage.getItem("reloaded") || 0);
+    if (Date.now() - before > 10000) {
+      sessionStorage.setItem("reloaded", String(Date.now()));
+      location.reload();
+    }
+  }
+
+  pause() {
+    this.paused = !this.paused;
+    if (this.charts) this.charts.paused = this.paused;
+    if (!this.paused) this.schedule();
+    this.show(this.paused ? "paused" : this.state === "hidden" ? "hidden" : "live");
+  }
+
+  visibility() {
+    clearTimeout(this.hide);
+    if (document.hidden) {
+      if (this.kiosk) return;
+      this.hide = setTimeout(() => {
+        this.source.close();
+        clearTimeout(this.retry);
+        this.retryAt = undefined;
+        this.show("hidden");
+      }, HIDDEN_MS);
+    } else if (this.state === "hidden") {
+      this.open();
+    } else {
+      this.schedule();
+      this.watch();
+    }
+  }
+
+  // Timers of hidden tabs are throttled: only differences of the clock count.
+  watch() {
+    const age = performance.now() - this.last;
+    if (this.state === "hidden") return;
+    if (this.retryAt !== undefined) return this.show(this.state);
+    if (age > DEAD_MS && !document.hidden) {
+      this.show("stale");
+      this.again("stale");
+    } else if (age > STALE_MS) {
+      this.show("stale");
+    } else {
+      this.show(this.state);
+    }
+  }
+
+  show(state) {
+    if (this.paused && state === "live") state = "paused";
+    const now = performance.now();
+    const age = (now - this.last) / 1000;
+    const left = Math.max(0, Math.ceil(((this.retryAt ?? now) - now) / 1000));
+    const text = (words[state] ?? "").replace("{n}", String(state === "stale" ? Math.floor(age) : left));
+    const small = state === "live" ? `${age.toFixed(1)} s` : "";
+    const changed = state !== this.state;
+    this.state = state;
+    this.badge.dataset.state = state;
+    set(this.badge.querySelector("b"), text);
+    set(this.badge.querySelector("small"), small);
+    if (changed) {
+      this.page.dataset.conn = state;
+      const shape = { live: "ok", paused: "warn", hidden: "warn", connecting: "unknown" }[state] ?? "bad";
+      this.badge.querySelector("use").setAttribute("href", `#s-${shape}`);
+      if (state === "stale" || state === "bye") this.say(text);
+    }
+    this.outside();
+  }
+
+  // What is seen of the page when it is not looked at: its title and its icon.
+  outside() {
+    const pulse = document.getElementById("pulse");
+    const bad = Number(pulse?.dataset.bad || 0);
+    const off = this.state !== "live" && this.state !== "connecting";
+    const title = (off ? "\u25c7 " : bad ? `(${bad}) ` : "") + this.title;
+    if (document.title !== title) document.title = title;
+    const icon = this.icon.dataset[off ? "off" : bad ? "bad" : "ok"];
+    if (this.icon.getAttribute("href") !== icon) this.icon.setAttribute("href", icon);
+  }
+
+  speak() {
+    const text = document.getElementById("pulse")?.dataset.say;
+    const now = performance.now();
+    if (!text || text.replace(/\d+/g, "") === this.said.text?.replace(/\d+/g, "") || now - this.said.at < SAY_MS) return;
+    this.said = { text, at: now };
+    this.say(text);
+  }
+
+  say(text) {
+    set(document.getElementById("say"), text);
+  }
+}
+
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
