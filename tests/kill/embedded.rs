@@ -18,7 +18,8 @@ use crate::support::process::until;
 use crate::support::record::{Record, Seen, source};
 use crate::support::rng::Rng;
 use crate::support::wire;
-use crate::{verdict, world};
+use crate::world::{self, Course};
+use crate::verdict;
 
 const EVENTS: usize = 220_000;
 /// Seconds of event time that are written in a fraction of that.
@@ -78,7 +79,8 @@ pub fn run(seed: u64) {
 /// The flows and what is posted, in order; known copies are among it.
 fn events(seed: u64) -> (Vec<FlowSpec>, Vec<Record>) {
     let wanted = world::Wanted { events: EVENTS, span: SPAN, skew: false, partitions: 1 };
-    let mut world = world::draw(seed, &wanted, world::wall());
+    let mut world = world::draw(seed, &wanted);
+    world::bring(&mut world, &Course { past: SPAN, present: world::wall(), faster: 1 });
     let flows = world::with_timeout(&world.flows, TIMEOUT);
     let order = world::in_order(&world.partitions);
     let mut events = Vec::new();

@@ -17,22 +17,28 @@ use streamgauge::model::{Kind, Timestamp};
 use crate::kafka::Broker;
 use crate::lives::{Lives, PATIENCE};
 use crate::scrape::{Scraper, promtool};
+use crate::support::generate::EPOCH;
 use crate::support::oracle::Oracle;
+use crate::support::process::until;
 use crate::support::record::{Partition, Record, Seen, Workload};
 use crate::support::wire;
-use crate::{verdict, world};
+use crate::verdict;
+use crate::world::{self, Course};
 
 /// Events of transactions; with what else lies in the topics, a little more than a million records.
 const EVENTS: usize = 1_050_000;
-/// Seconds that the records are spread over; the last of them is now.
-const SPAN: i64 = 1_500;
-/// Seconds that writing takes; the last ones are written as they happen.
-const WRITING: i64 = 60;
-/// Records per second at most, while the past is written.
-const RATE: u64 = 25_000;
+/// Seconds of the world, and how many of them have passed before the first process starts.
+const SPAN: i64 = 1_800;
+const PAST: i64 = 900;
+/// Seconds of the world after that in one second of the test.
+const FASTER: i64 = 15;
+/// Seconds until everything of the past is written: where it takes longer, the rest comes a little late.
+const BEFORE: i64 = 10;
 const KILLS: usize = 32;
 /// The broker sets the record times of this topic; producers set those of the others.
 const APPEND_TIME: &str = "shipping";
+/// Where its records went in the past: the broker knows no past.
+const BEFORE_THAT: &str = "payments";
 
 /// A record of nobody's.
 const BEAT: &[u8] = b"beat";
@@ -44,25 +50,27 @@ pub fn run(seed: u64, libs: &Path) {
     let began = Instant::now();
     let broker = Broker::start(libs);
     let wanted = world::Wanted { events: EVENTS, span: SPAN, skew: true, partitions: 7 };
-    let mut world = world::draw(seed, &wanted, world::wall().plus((WRITING + 5) * 1_000_000));
-    for partition in &mut world.partitions {
-        partition.append_time = &*partition.key.stream == APPEND_TIME;
-    }
+    let mut world = world::draw(seed, &wanted);
+    take_apart(&mut world.partitions);
+    let present = world::wall().plus(BEFORE * 1_000_000);
+    world::bring(&mut world, &Course { past: PAST, present, faster: FASTER });
     let world = Arc::new(world);
     let total: u64 = world.partitions.iter().map(|p| p.records.len() as u64).sum();
     assert!((1_000_000..=1_200_000).contains(&total), "{total} records");
     create(&broker.address, &world.partitions);
     println!("{total} records in {} partitions, drawn after {:.1?}", world.partitions.len(), began.elapsed());
 
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut lives = Lives::begin(dir.path(), &config(&broker.address, &world), seed);
-    let scraper = Scraper::start(lives.address.clone());
     let (written, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let producer = {
         let (address, world) = (broker.address.clone(), Arc::clone(&world));
         let (written, stop) = (Arc::clone(&written), Arc::clone(&stop));
-        std::thread::spawn(move || produce(&address, &world, &written, &stop))
+        std::thread::spawn(move || produce(&address, &world, present, &written, &stop))
     };
+    let past = world.partitions.iter().flat_map(|p| &p.records).filter(|r| r.visible <= present).count() as u64;
+    until("the past", PATIENCE, || (written.load(Ordering::Relaxed) >= past).then_some(()));
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut lives = Lives::begin(dir.path(), &config(&broker.address, &world), seed);
+    let scraper = Scraper::start(lives.address.clone());
     lives.kill_at_any_moment(KILLS, total, &|| written.load(Ordering::Relaxed), true);
     lives.wait("everything written", || (written.load(Ordering::Relaxed) == total).then_some(()));
     // Everything is settled 10 s of watermark after its end.
@@ -88,6 +96,23 @@ pub fn run(seed: u64, libs: &Path) {
     );
     assert!(found.is_empty(), "seed {seed}, {} differences:\n{}", found.len(), verdict::brief(&found));
     promtool(&report.page);
+}
+
+/// Tells the broker whose record times are whose.
+fn take_apart(partitions: &mut [Partition]) {
+    let past = |r: &Record| r.visible <= Timestamp::from_seconds(EPOCH + PAST);
+    let mut moved = Vec::new();
+    for partition in partitions.iter_mut() {
+        partition.append_time = &*partition.key.stream == APPEND_TIME;
+        if partition.append_time {
+            let live = partition.records.partition_point(past);
+            moved.extend(partition.records.drain(..live));
+        }
+    }
+    let mut others: Vec<_> = partitions.iter_mut().filter(|p| &*p.key.stream == BEFORE_THAT).collect();
+    let count = others.len();
+    moved.into_iter().enumerate().for_each(|(n, record)| others[n % count].records.push(record));
+    others.iter_mut().for_each(|p| p.records.sort_by_key(|r| r.visible));
 }
 
 fn config(address: &str, world: &Workload) -> String {
@@ -117,22 +142,19 @@ fn create(address: &str, partitions: &[Partition]) {
     made.into_iter().for_each(|topic| drop(topic.expect("a topic")));
 }
 
-/// Writes the world: the past at [`RATE`], then each record at its time, then a beat now and then until it is
-/// stopped: where records came late, the watermark of a partition that fell silent would wait for more such.
-fn produce(address: &str, world: &Workload, written: &AtomicU64, stop: &AtomicBool) {
+/// Writes the past as fast as it can, then each record at its time, then a beat now and then until it is stopped:
+/// where records came late, the watermark of a partition that fell silent would wait for more such.
+fn produce(address: &str, world: &Workload, present: Timestamp, written: &AtomicU64, stop: &AtomicBool) {
     let producer: Producer = ClientConfig::new()
         .set("bootstrap.servers", address)
         .set("enable.idempotence", "true") // once and in order: the offset of a record is its number
         .set("linger.ms", "5")
         .create()
         .expect("a producer");
-    let began = Instant::now();
     for (n, (p, i)) in world::in_order(&world.partitions).into_iter().enumerate() {
         let (partition, record) = (&world.partitions[p], &world.partitions[p].records[i]);
-        let by_rate = Duration::from_micros(n as u64 * 1_000_000 / RATE);
-        let ahead = by_rate.saturating_sub(began.elapsed());
-        let ahead = ahead.max(Duration::from_micros(record.visible.since(world::wall()).max(0).cast_unsigned()));
-        if ahead > Duration::from_millis(5) {
+        let ahead = Duration::from_micros(record.visible.since(world::wall()).max(0).cast_unsigned());
+        if record.visible > present && ahead > Duration::from_millis(5) {
             std::thread::sleep(ahead);
         }
         send(&producer, partition, record, wire::payload(record).as_deref());

@@ -36,9 +36,29 @@ pub struct Wanted {
     pub partitions: usize,
 }
 
+/// How the seconds of a world become those of the test: those before `past` as they are, ending at `present`;
+/// those after it `faster`.
+pub struct Course {
+    /// Seconds of the world that lie in the past when the test begins.
+    pub past: i64,
+    /// The moment at which they end.
+    pub present: Timestamp,
+    /// Seconds of the world after that in one second of the test.
+    pub faster: i64,
+}
+
+impl Course {
+    /// The moment of the test; whole milliseconds, for brokers keep no more.
+    fn moment(&self, of: Timestamp) -> Timestamp {
+        let since = of.since(Timestamp::from_seconds(EPOCH + self.past));
+        let since = if since > 0 { since / self.faster } else { since };
+        Timestamp(self.present.plus(since).0.div_euclid(1_000) * 1_000)
+    }
+}
+
 /// A world of the least seed from `seed` on that has the flows `checkout`, `refund` and `ledger`.
-/// It ends at `ends`; what begins or ends in it may be cut off by that.
-pub fn draw(mut seed: u64, wanted: &Wanted, ends: Timestamp) -> Workload {
+/// Where it ends, what is under way is cut off.
+pub fn draw(mut seed: u64, wanted: &Wanted) -> Workload {
     let sized = |seed, transactions| {
         let steady = Traits::steady(transactions, wanted.span);
         let mut world = generate::sized(seed, Traits { undecodable: true, skew: wanted.skew, ..steady });
@@ -57,7 +77,6 @@ pub fn draw(mut seed: u64, wanted: &Wanted, ends: Timestamp) -> Workload {
     let small = sized(seed, SMALL).partitions;
     let events = small.iter().flat_map(|p| &p.records).filter(|r| !r.transaction.is_empty()).count();
     let mut world = sized(seed, wanted.events * SMALL / events);
-    let by = ends.plus(-(EPOCH + wanted.span) * SECOND).0 / 1_000 * 1_000; // brokers keep milliseconds
     let noise: usize = world.partitions.iter().flat_map(|p| &p.records).filter(|r| r.transaction.is_empty()).count();
     let one_in = 1 + noise * NOISE / wanted.events;
     let mut met = 0;
@@ -66,29 +85,35 @@ pub fn draw(mut seed: u64, wanted: &Wanted, ends: Timestamp) -> Workload {
             met += usize::from(r.transaction.is_empty());
             !r.transaction.is_empty() || met % one_in == 0
         });
-        partition.records.iter_mut().enumerate().for_each(|(i, r)| settle(r, i as u64, by));
     }
     println!("world of seed {seed}");
-    (world.begins, world.ends) = (world.begins.plus(by), ends);
     world
 }
 
-/// Makes a drawn record one that can be written, `by` microseconds later.
-fn settle(record: &mut Record, position: u64, by: i64) {
+/// Moves a drawn world to the present and makes every record one that can be written.
+pub fn bring(world: &mut Workload, course: &Course) {
+    for partition in &mut world.partitions {
+        partition.records.iter_mut().enumerate().for_each(|(i, r)| settle(r, i as u64, course));
+    }
+}
+
+/// Makes a drawn record one that can be written.
+fn settle(record: &mut Record, position: u64, course: &Course) {
     let second = record.visible.0.div_euclid(SECOND) - EPOCH;
     if matches!(record.kind, Kind::Undecodable(_)) && !UNDECODABLE.contains(&second) {
         record.kind = Kind::Opaque;
     }
     // The decoder takes what names no transaction for a record of somebody else's.
     if record.kind == Kind::Event && record.transaction.is_empty() {
-        *record = Record { kind: Kind::Opaque, visible: record.visible, record_time: record.record_time, ..Record::default() };
+        let Record { visible, record_time, .. } = *record;
+        *record = Record { kind: Kind::Opaque, visible, record_time, ..Record::default() };
     }
-    let millis = Timestamp(record.visible.0 / 1_000 * 1_000);
+    let moment = |t| course.moment(t);
     record.position = position; // no holes: nobody compacts, nobody aborts
-    record.record_time = Some(record.record_time.unwrap_or(millis).plus(by));
-    record.visible = record.visible.plus(by);
-    record.event_time = record.event_time.map(|t| t.plus(by));
-    record.started_at = record.started_at.map(|t| t.plus(by));
+    record.record_time = Some(moment(record.record_time.unwrap_or(record.visible)));
+    record.visible = moment(record.visible);
+    record.event_time = record.event_time.map(moment);
+    record.started_at = record.started_at.map(moment);
 }
 
 /// `(partition, record)` in the order in which the world wrote them.
