@@ -52,6 +52,7 @@ const DOUBLED: &[(&str, &str)] = &[
     ("crypto-common", "with digest"),
     ("cpufeatures", "with digest"),
     ("regex-automata", "transitive"),
+    ("embedded-io", "postcard offers both"),
     ("wasi", "not built here"),
     ("wasip2", "not built here"),
     ("wasip3", "not built here"),
