@@ -162,6 +162,8 @@ async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) 
                     Err(error) => tracing::warn!(stream, records, %error, "a part of the demo's history is missing"),
                 }
             }
+            // The history is complete: readers need not wait for more of it.
+            let _ = write.append(stream, Vec::new()).await;
             written
         });
     }

@@ -247,7 +247,7 @@ impl Flow {
     /// True while nothing says how a transaction of this flow ends.
     #[must_use]
     pub fn never_ends(&self) -> bool {
-        !self.rules.can_end && self.state.ends <= 0
+        !self.rules.can_end
     }
 
     /// True where its events belong to transactions.

@@ -137,6 +137,7 @@ impl Engine {
             let slots: Vec<u32> = self.table.transactions().filter(of_flow).collect();
             slots.into_iter().for_each(|slot| drop(self.refresh(slot)));
         }
+        self.tidy_oldest(number);
         let flow = &mut self.flows[usize::from(number)];
         let Some(now) = flow.state.watermark else { return };
         let later = flow.timers.split_off(&(second(now) + 1));

@@ -75,10 +75,13 @@ impl Points {
             Some(old) => {
                 let partial = old.partial_from.min(frame.partial_from)..frame.complete_to;
                 let changed = (old.partial_from != frame.partial_from).then_some(partial);
-                let quiet = [frame.first..old.first, old.complete_to..frame.complete_to];
+                // The watermark may also fall back, when a stream joins whose content is not known yet.
+                let (low, high) = (old.complete_to.min(frame.complete_to), old.complete_to.max(frame.complete_to));
+                let quiet = [frame.first..old.first, low..high];
                 quiet.into_iter().chain(changed).collect()
             }
         };
+        let newest = self.drawn.map_or(frame.complete_to, |old| old.complete_to.max(frame.complete_to));
         self.drawn = Some(frame);
         for resolution in &mut self.steps {
             let step = resolution.step;
@@ -86,7 +89,7 @@ impl Points {
             let mut starts: BTreeSet<i64> = dirty.iter().map(|s| begin(*s)).collect();
             let oldest = seconds.floor().max(frame.first).max(frame.complete_to.saturating_sub(resolution.kept));
             for span in &spans {
-                let (from, to) = (span.start.max(oldest), span.end.min(frame.complete_to));
+                let (from, to) = (span.start.max(oldest), span.end.min(newest));
                 if from < to {
                     starts.extend((begin(from)..to).step_by(step as usize));
                 }

@@ -225,7 +225,7 @@ impl Resolution {
                 end.latency = Some(Sample { clock: Clock::of(clock, events[i].event_clock), micros });
             }
         }
-        self.reach(events, rules, belongs);
+        self.reach(events, rules, |i| Some(i) != recovery && belongs(i));
     }
 
     /// The hops between the stages that were reached: to a declared stage from the declared one before it that was

@@ -266,6 +266,7 @@ impl Sources {
             }
             source.log_start = Some(o.log_start);
             source.at_tail = false;
+            source.caught_up = false;
             source.set_state(Readable::Opening, o.at);
             return Some(number);
         }

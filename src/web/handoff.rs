@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -30,6 +30,8 @@ const FLUSHED: u8 = 2;
 #[derive(Default)]
 pub struct Ticket {
     state: AtomicU8,
+    /// True once the connection carried a request: one that never did can be cut off when we stop.
+    pub asked: AtomicBool,
     subscriber: Mutex<Option<Subscriber>>,
 }
 

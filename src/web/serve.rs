@@ -174,6 +174,7 @@ async fn connection(
     let io = TokioIo::new(Watched { io: stream, ticket: Arc::clone(&ticket) });
     let for_requests = Arc::clone(&ticket);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        for_requests.asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Arc::clone(&for_requests));
         request.extensions_mut().insert(ConnectInfo(peer));
         // Boxed, because the connection must stay movable to be taken apart.
@@ -189,6 +190,10 @@ async fn connection(
         let Some(connection) = running.as_mut() else { return Poll::Ready(None) };
         if stop.as_mut().is_some_and(|s| s.as_mut().poll(cx).is_ready()) {
             stop = None;
+            if !ticket.asked.load(Ordering::Relaxed) {
+                // Opened in advance by a browser, say: hyper would wait for its first request.
+                return Poll::Ready(None);
+            }
             Pin::new(&mut *connection).graceful_shutdown();
         }
         if let Poll::Ready(result) = Pin::new(connection).poll(cx) {

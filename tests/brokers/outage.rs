@@ -30,8 +30,11 @@ fn outage_is_seen(rig: &Rig, since: Instant) {
 }
 
 fn recovered(rig: &Rig, hand: &Hand, topic: &str, before: u64) {
+    let back = Instant::now();
     hand.send(topic, Some(0), 500);
+    let sent = back.elapsed();
     rig.until_ends(topic, 0, &[before + 500]);
+    println!("    written {sent:.1?} after it is back, read {:.1?} after", back.elapsed());
     assert_eq!(rig.events(topic) as u64, before + 500);
     rig.until("the cluster is up", |_| rig.health.borrow().up == Some(true));
     let books = rig.books().into_values().next().unwrap();

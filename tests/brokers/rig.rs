@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -122,6 +122,11 @@ impl Rig {
             }
         });
         Self { shared, stop, reader: Some(reader), engine: Some(engine), health, positions, samples, apart: distances }
+    }
+
+    /// The engine takes nothing while the guard lives: the channel fills and the reader waits.
+    pub fn hold(&self) -> MutexGuard<'_, BTreeMap<Key, Books>> {
+        self.shared.books.lock().unwrap()
     }
 
     pub fn books(&self) -> BTreeMap<Key, Books> {

@@ -12,6 +12,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("new_partitions_are_read_from_0", new_partitions),
     ("patterns_find_topics_made_later_and_no_internal_ones", patterns),
     ("retention_that_overtakes_is_a_gap", retention_overtakes),
+    ("retention_that_overtakes_while_reading_is_a_gap", overtakes_while_reading),
+    ("a_position_beyond_the_end_goes_on_at_the_end", beyond_the_end),
     ("a_deleted_topic_is_gone", deleted),
     ("many_partitions_go_through_one_client", many_partitions),
 ];
@@ -97,6 +99,40 @@ fn retention_overtakes(broker: &mut Broker) {
     rig.until_ends("short", 0, &[500]);
     let books = rig.books().into_values().next().unwrap();
     assert_eq!((books.gaps, books.events.len()), (vec![(100, 350)], 150));
+}
+
+/// The engine stands still, the reader waits, the log moves on below it.
+fn overtakes_while_reading(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("moves", 1);
+    hand.send("moves", Some(0), 10);
+    let rig = Rig::start(&broker.address, exact("moves", Start::Earliest), Positions::default());
+    rig.until_ends("moves", 0, &[10]);
+    let held = rig.hold();
+    hand.send("moves", Some(0), 300_000);
+    hand.expire("moves", 0, 300_000);
+    drop(held);
+    rig.until_ends("moves", 0, &[300_010]);
+    let books = rig.books().into_values().next().unwrap();
+    let [(from, to)] = books.gaps[..] else { panic!("one gap: {:?}", books.gaps) };
+    assert_eq!((to, books.events.len() as u64), (300_000, from + 10), "what was read and what expired make up the log");
+    assert!(from > 10 && books.states.is_empty(), "a gap is no outage: {:?}", books.states);
+}
+
+/// What an unclean election leaves behind: the same topic, shorter than what was read of it.
+fn beyond_the_end(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("cut", 1);
+    hand.send("cut", Some(0), 100);
+    let rig = Rig::start(&broker.address, exact("cut", Start::Earliest), Positions::default());
+    rig.until_ends("cut", 0, &[100]);
+    let (_, mut positions) = rig.stop();
+    positions.sources[0].next = 5_000;
+    let rig = Rig::start(&broker.address, exact("cut", Start::Earliest), positions);
+    rig.until_ends("cut", 0, &[100]);
+    hand.send("cut", Some(0), 50);
+    rig.until_ends("cut", 0, &[150]);
+    assert_eq!(rig.events("cut"), 50, "nothing is read again, nothing is skipped");
 }
 
 fn deleted(broker: &mut Broker) {

@@ -97,7 +97,8 @@ impl Parser {
 
 /// The payload of a chunked body.
 pub struct Dechunked<R> {
-    inner: R,
+    /// What it reads from.
+    pub inner: R,
     left: usize,
     /// True once the last chunk was read.
     pub ended: bool,

@@ -123,7 +123,8 @@ impl EmbeddedLog {
         Box::new(read::Reader::new(Arc::clone(&self.shared)))
     }
 
-    /// The writer; it makes streams at their first append.
+    /// The writer; it makes streams at their first append. An append of nothing makes the stream too, so that streams
+    /// which belong together are there together; where there are records, it says that their history is complete.
     #[must_use]
     pub fn writer(&self) -> Arc<dyn Write> {
         Arc::new(self.clone())

@@ -87,11 +87,13 @@ impl Write for EmbeddedLog {
         Box::pin(async move {
             let most = self.shared.options.record_bytes;
             records.iter().enumerate().try_for_each(|(i, record)| check(i, record, most))?;
-            // An append of nothing still makes the stream: so streams that belong together are there together.
             let target = match self.shared.stream(stream) {
                 Some(target) => target,
                 None => self.make(stream).await?,
             };
+            if records.is_empty() && target.partitions.iter().any(|p| p.view().end > 0) {
+                target.partitions.iter().for_each(|p| p.view().backdated = None);
+            }
             let (frames, places) = frames(&records, target.partitions.len());
             drop(records);
             let mut replies = Vec::with_capacity(frames.len());

@@ -13,7 +13,7 @@ use super::ffi::{BEGIN, END, Fault, OffsetOf, Queue};
 use super::slot::Stand;
 
 /// How long one question may take.
-pub(super) const QUESTION: Duration = Duration::from_secs(4);
+pub(super) const QUESTION: Duration = Duration::from_secs(3);
 /// Pause between two rounds: of those that answer, of those that do not.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 

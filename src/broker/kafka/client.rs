@@ -38,12 +38,15 @@ const OURS: [(&str, &str); 14] = [
     ("acks", "only what all replicas hold is acknowledged"),
 ];
 
-/// Bytes of fetched records held at once, over all partitions, before decompression.
-const FETCHED_BYTES: u32 = 16 << 20;
-/// Records held at once, over all partitions: librdkafka takes about 350 bytes for each.
-const FETCHED_RECORDS: u32 = 100_000;
-/// Bytes of one fetch response. A single larger record still comes, alone.
-const FETCH_BYTES: u32 = 8 << 20;
+/// Bytes of fetched records held at once, over all partitions, after decompression; overshot by a fetch each.
+const QUEUED_BYTES: u32 = 16 << 20;
+/// Records held at once, over all partitions: librdkafka takes about 400 bytes beside each. 40 ms of work at full speed.
+const QUEUED_RECORDS: u32 = 32_000;
+/// Bytes on the wire that one fetch brings, over all partitions: they grow when decompressed. A single larger
+/// record still comes, alone.
+const FETCHED_BYTES: u32 = 1 << 20;
+/// Least and most of it for one partition: a record batch of a small producer; what a round trip of 5 ms should bring.
+const FETCHED_EACH: (u32, u32) = (4 << 10, 256 << 10);
 
 impl KafkaConfig {
     /// Refuses properties that would break a promise, and those that librdkafka does not know.
@@ -91,10 +94,10 @@ impl KafkaConfig {
         for (name, value) in [
             ("fetch.queue.backoff.ms", 10), // the default of 1 s stalls catch-up as soon as we are the slower side
             ("fetch.wait.max.ms", 200),     // also how late the end is confirmed after the last record
-            ("fetch.max.bytes", FETCH_BYTES),
-            ("fetch.message.max.bytes", (FETCH_BYTES / share).clamp(1 << 12, 1 << 20)),
-            ("queued.min.messages", (FETCHED_RECORDS / share).max(16)),
-            ("queued.max.messages.kbytes", (FETCHED_BYTES / 1024 / share).max(1)),
+            ("fetch.max.bytes", FETCHED_BYTES),
+            ("fetch.message.max.bytes", (FETCHED_BYTES / share).clamp(FETCHED_EACH.0, FETCHED_EACH.1)),
+            ("queued.min.messages", (QUEUED_RECORDS / share).max(16)),
+            ("queued.max.messages.kbytes", (QUEUED_BYTES / 1024 / share).max(1)),
         ] {
             if !self.properties.contains_key(name) {
                 config.set(name, value.to_string());

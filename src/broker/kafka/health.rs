@@ -8,7 +8,7 @@ use crate::broker::ClusterHealth;
 use crate::model::Timestamp;
 
 /// A refusal counts as "down" only this long after the last answer: one slow question is no outage.
-const OUTAGE: Duration = Duration::from_secs(5);
+const OUTAGE: Duration = Duration::from_secs(4);
 
 /// Keeps [`ClusterHealth`]; publishes changes only, and `last_seen` once a second.
 pub(super) struct Health {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn down_after_5_s_without_an_answer_and_up_again_with_the_next() {
+    fn down_after_4_s_without_an_answer_and_up_again_with_the_next() {
         let (publish, seen) = watch::channel(ClusterHealth::default());
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
@@ -89,9 +89,9 @@ mod tests {
         health.answered(after(0));
         health.found(Some("c"), vec!["b".into(), "a".into()], &["no such stream: x".into()]);
         assert_eq!((seen.borrow().up, seen.borrow().streams.clone()), (Some(true), vec!["a".into(), "b".into()]));
-        health.failed(after(4), "timed out");
+        health.failed(after(3), "timed out");
         assert_eq!((seen.borrow().up, seen.borrow().detail.as_str()), (Some(true), "no such stream: x"));
-        health.failed(after(5), "connection refused");
+        health.failed(after(4), "connection refused");
         assert_eq!((seen.borrow().up, seen.borrow().detail.as_str()), (Some(false), "connection refused"));
         assert_eq!(seen.borrow().streams.len(), 2, "what was found stays");
         health.answered(after(6));

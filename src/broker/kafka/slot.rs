@@ -16,8 +16,8 @@ const LIVE: Duration = Duration::from_secs(5);
 pub(super) const CONFIRM: Duration = Duration::from_millis(1_500);
 /// How often the log's first position is looked at.
 pub(super) const LOOK_AT_START: Duration = Duration::from_secs(10);
-/// Without any word about a partition for this long, it is unreachable (a question takes at most 4 s).
-pub(super) const SILENT: Duration = Duration::from_secs(6);
+/// Without any word about a partition for this long, it is unreachable (a question takes at most 3 s).
+pub(super) const SILENT: Duration = Duration::from_secs(5);
 /// First and greatest pause before a partition that was lost is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
 
 use super::super::{Engine, EngineConfig};
 use super::world::*;
@@ -18,8 +19,8 @@ fn any_rec(span: i64) -> impl Strategy<Value = Rec> {
     let more = (0u8..20, 0u8..24, 0i64..60, any::<bool>(), 0u8..30);
     (ids, more).prop_map(|((tx, stage, id, cut), (status, outcome, delay, declared, kind))| {
         let cut = cut as f64 / 10.0;
-        // Copies of an event without a transaction are alike.
-        let name = if tx == 0 { format!("id{id}-{stage}-{status}-{declared}") } else { format!("id{id}") };
+        // Copies of an event stay in their flow; those without a transaction are alike.
+        let name = if tx == 0 { format!("id{id}-{stage}-{status}-{declared}") } else { format!("id{id}-{declared}") };
         Rec {
             cut,
             time: (delay != 7).then_some(cut - delay as f64 / 10.0),
@@ -114,8 +115,10 @@ fn finish(w: &mut World, watermark: f64) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(debug_assertions) { 24 } else { 1_000 },
+        cases: if cfg!(debug_assertions) { 24 } else { 300 },
         failure_persistence: None,
+        // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES look for others.
+        rng_seed: RngSeed::Fixed(19),
         ..ProptestConfig::default()
     })]
 

@@ -124,8 +124,14 @@ table! {
     attention: "Needs attention", "확인이 필요합니다";
     worst_first: "worst first", "심각한 것부터";
     nothing_needs: "Nothing needs attention", "확인할 것이 없습니다";
-    checked: "checked: flows {flows}, partitions {sources}", "플로우 {flows}개, 파티션 {sources}개 확인";
-    checked_flow: "stuck, failures, latency, data age, exactness", "멈춤, 실패, 지연, 데이터 경과, 정확성 확인";
+    check_stuck: "Stuck transactions", "멈춘 트랜잭션";
+    check_share: "Not ended ok, last minute", "최근 1분 정상 종료가 아닌 비율";
+    check_age: "Data age", "데이터 경과";
+    check_exact: "Exactness", "정확성";
+    check_exact_yes: "exact", "정확함";
+    check_books: "Books", "장부";
+    check_sources: "Partitions read", "읽고 있는 파티션";
+    check_saved: "State saved", "상태 저장";
     n_more: "and {n} more", "그 외 {n}건";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
     books_error_why: "a defect of Streamgauge: do not trust the totals of this flow", "Streamgauge의 결함입니다: 이 플로우의 합계를 믿지 마십시오";

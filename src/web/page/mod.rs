@@ -208,7 +208,10 @@ pub fn points(view: &View, cx: &PageContext, after: Option<i64>) -> String {
 /// The newest second whose chart point is complete; `None` before anything was read.
 #[must_use]
 pub fn newest_complete(view: &View, cx: &PageContext) -> Option<i64> {
-    scene::chart(view, &Kit::new(cx), None).newest_complete()
+    let kit = Kit::new(cx);
+    // Nearly always within the last minutes: the whole range is gathered for a view that stands still only.
+    let recent = scene::chart(view, &kit, Some(cx.snapshot.as_of.second() - 200)).newest_complete();
+    recent.or_else(|| scene::chart(view, &kit, None).newest_complete())
 }
 
 /// A page that says what went wrong (`title`) and what to do (`detail`).

@@ -58,6 +58,15 @@ fn an_end_is_confirmed_no_later_than_records_that_are_on_their_way() {
     // A stream made just now may get a history.
     view.backdated = Some((t(1_000), None));
     assert_eq!((view.settled(t(1_000)), view.settled(t(1_003))), (None, Some(t(1_003))));
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), LogOptions::default());
+    let settled = || log.shared.stream("a").unwrap().partitions[0].view().settled(now());
+    append(&log, "a", vec![]).unwrap();
+    assert_eq!(settled(), None);
+    append(&log, "a", vec![NewRecord { record_time: Some(t(7)), ..record(1) }]).unwrap();
+    assert_eq!(settled(), Some(t(7)));
+    append(&log, "a", vec![]).unwrap();
+    assert!(settled() > Some(t(1_000)), "an append of nothing ends the history");
 }
 
 #[test]

@@ -79,22 +79,19 @@ impl Chart {
         let now = as_of.second() + 1;
         let from = (now - range).div_euclid(step) * step;
         let begin = after.map_or(from, |a| from.max(a + 1));
-        let mut columns: BTreeMap<i64, Column> = BTreeMap::new();
+        let mut columns: BTreeMap<i64, (Column, usize)> = BTreeMap::new();
         for flow in flows {
             let is_lead = lead.is_some_and(|l| l.name == flow.name);
             for point in series(flow, step).range(begin, now) {
-                let column = columns.entry(point.t).or_insert_with(|| Column {
-                    t: point.t,
-                    complete: true,
-                    covered: step,
-                    ..Column::default()
-                });
+                let fresh = || (Column { t: point.t, complete: true, covered: step, ..Column::default() }, 0);
+                let (column, seen) = columns.entry(point.t).or_insert_with(fresh);
                 add(column, flow, point, step, is_lead);
+                *seen += 1;
             }
         }
         mark_missing(&mut columns, flows, step);
         let lead = lead.map(|f| f.name.clone()).unwrap_or_default();
-        Self { step, range, now, lead, columns: columns.into_values().collect() }
+        Self { step, range, now, lead, columns: columns.into_values().map(|(c, _)| c).collect() }
     }
 
     /// Left edge.
@@ -144,17 +141,18 @@ fn add(column: &mut Column, flow: &FlowView, point: &Point, step: i64, is_lead: 
 
 /// A column that lacks a flow which has older points is a part of the truth only. Where that flow has newer points
 /// too, the column is a hole: its sum would be a dip that never was, so it has no rate.
-fn mark_missing(columns: &mut BTreeMap<i64, Column>, flows: &[&FlowView], step: i64) {
-    for flow in flows {
-        let series = series(flow, step);
-        let (Some(first), Some(last)) = (series.chunks.iter().find_map(|c| c.first()), series.last()) else { continue };
-        for column in columns.values_mut().filter(|c| c.t > first.t) {
-            let hole = column.t < last.t && series.range(column.t, column.t + 1).next().is_none();
-            if hole {
-                column.covered = 0;
-            }
-            column.partial |= hole || column.t > last.t;
+fn mark_missing(columns: &mut BTreeMap<i64, (Column, usize)>, flows: &[&FlowView], step: i64) {
+    let span = |f: &&FlowView| {
+        let series = series(f, step);
+        Some((series.chunks.iter().find_map(|c| c.first())?.t, series.last()?.t))
+    };
+    let spans: Vec<(i64, i64)> = flows.iter().filter_map(span).collect();
+    for (column, seen) in columns.values_mut() {
+        let expected = spans.iter().filter(|(first, last)| (*first..=*last).contains(&column.t)).count();
+        if *seen < expected {
+            column.covered = 0;
         }
+        column.partial |= *seen < expected || spans.iter().any(|(_, last)| *last < column.t);
     }
 }
 

@@ -214,7 +214,7 @@ fn marks(chart: &Chart) -> Vec<Mark> {
 fn edge(row: usize) -> String {
     let seconds = 2f64.powi(row as i32 - 10);
     if seconds < 1.0 {
-        return format!("{:.0} ms", seconds * 1e3);
+        return format!("{} ms", (seconds * 1e3).round());
     }
     match seconds as u64 {
         s @ 0..120 => format!("{s} s"),
