@@ -14,10 +14,11 @@ impl Partition {
         &self.records[..self.records.partition_point(|r| r.visible <= now)]
     }
 
-    /// Last stable end. A world that ends with markers has its end beyond the last record.
+    /// Last stable end. Some partitions end with a marker: beyond the last record there is one position more.
     pub fn end(&self, now: Timestamp) -> u64 {
-        let markers = u64::from(self.records.len() % 3 == 1);
-        self.visible(now).last().map_or(0, |r| r.position + 1 + markers)
+        let visible = self.visible(now);
+        let marker = visible.len() == self.records.len() && visible.len() % 3 == 1;
+        visible.last().map_or(0, |r| r.position + 1 + u64::from(marker))
     }
 
     /// First position that the log still has.

@@ -427,6 +427,8 @@ impl Maker {
             }
         } else {
             let settled = home.records.len() > 8;
+            let recent = home.records.iter().rev().take(20).next_back();
+            let lively = recent.is_some_and(|r| r.visible.0 > draft.written - 60 * SECOND);
             record.record_time = millis(draft.written);
             if self.traits.skew && settled && self.rng.chance(0.3) {
                 record.record_time = millis(draft.written - 300 * SECOND);
@@ -439,8 +441,8 @@ impl Maker {
                     visible: record.visible,
                     ..Record::default()
                 };
-            } else if settled && self.rng.chance(0.01) {
-                record.record_time = None;
+            } else if settled && lively && self.rng.chance(0.02) {
+                record.record_time = None; // it is cut where the partition stands, which must not be long ago
             }
         }
         home.records.push(record);

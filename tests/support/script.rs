@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use streamgauge::engine::Engine;
 use streamgauge::model::Input;
-use streamgauge::snapshot::{FlowView, Series, Snapshot};
+use streamgauge::snapshot::Snapshot;
 
 use super::store::{Handed, MemoryStore};
 
@@ -33,28 +33,64 @@ pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> V
     shown
 }
 
-/// All that a snapshot says of flows, streams and partitions, as text; without what counts from the process's start.
+/// All that a snapshot says of flows, streams and partitions: one line for each thing.
 pub fn told(snapshot: &Snapshot) -> String {
-    let flows: Vec<String> = snapshot.flows.iter().map(|f| flow(f)).collect();
-    format!("{}\n{:#?}\n{:#?}", flows.join("\n"), snapshot.streams, snapshot.sources)
-}
-
-fn flow(flow: &FlowView) -> String {
-    let points = |s: &Series| s.range(i64::MIN, i64::MAX).map(|p| format!("{p:?}\n")).collect::<String>();
-    let history = [&flow.history.s1, &flow.history.s10, &flow.history.m1].map(points).concat();
-    let bare = FlowView { history: streamgauge::snapshot::History::default(), ..flow.clone() };
-    format!("{bare:#?}\n{history}")
-}
-
-/// The first lines in which two texts differ.
-pub fn first_difference(a: &str, b: &str) -> Option<String> {
-    let mut context = Vec::new();
-    for (x, y) in a.lines().zip(b.lines()) {
-        if x != y {
-            let before = context.iter().rev().take(12).rev().copied().collect::<Vec<&str>>().join("\n");
-            return Some(format!("{before}\n--- {x}\n+++ {y}"));
+    let mut lines = Vec::new();
+    for f in &snapshot.flows {
+        let mut put = |what: String| lines.push(format!("{} {what}", f.name));
+        put(format!("{:?} {:?} {:?} {} {}", f.watermark, f.left_out, f.inexact, f.transactional, f.never_ends));
+        put(format!("{:?}", f.totals));
+        f.windows.iter().for_each(|w| put(format!("{w:?}")));
+        f.stages.iter().for_each(|s| put(format!("{s:?}")));
+        f.hops.iter().for_each(|h| put(format!("{h:?}")));
+        put(format!("oldest {:?}", f.oldest));
+        put(format!("stuck {} {:?}", f.stuck_total, f.stuck));
+        for series in [&f.history.s1, &f.history.s10, &f.history.m1] {
+            let points = series.range(i64::MIN, i64::MAX);
+            points.for_each(|p| put(format!("{} {p:?}", series.step)));
         }
-        context.push(x);
     }
-    (a.len() != b.len()).then(|| format!("one goes on after {:?}", context.last()))
+    lines.extend(snapshot.streams.iter().map(|s| format!("{s:?}")));
+    lines.extend(snapshot.sources.iter().map(|s| format!("{s:?}")));
+    lines.join("\n")
+}
+
+/// The first line in which two texts differ.
+pub fn first_difference(a: &str, b: &str) -> Option<String> {
+    let mut pairs = a.lines().zip(b.lines());
+    match pairs.find(|(x, y)| x != y) {
+        Some((x, y)) => Some(format!("\n    {x}\n    {y}")),
+        None => (a.lines().count() != b.lines().count()).then(|| "one says more than the other".to_owned()),
+    }
+}
+
+/// Every record of a flow in the order of the log, for looking at a seed that failed.
+pub fn records_of(flow: &str, seen: &[super::record::Seen], history: i64) -> String {
+    let mut lines = Vec::new();
+    for source in seen {
+        let cuts = super::oracle::cut::cuts(source, history);
+        for (record, cut) in source.records.iter().zip(cuts).filter(|(r, _)| r.flow == flow) {
+            let seconds = |t: i64| (t - super::generate::EPOCH * 1_000_000) as f64 / 1e6;
+            let key = &source.key;
+            let line = format!(
+                "{} {:.3} cut, {:?} event, {:.3} visible, {}/{}/{} {}, {} {} {:?} {:?} redrive {}",
+                record.transaction,
+                cut.at.map_or(f64::NAN, seconds),
+                record.event_time.map(|t| seconds(t.0)),
+                seconds(record.visible.0),
+                key.stream,
+                key.generation,
+                key.partition,
+                record.position,
+                record.stage,
+                record.id,
+                record.status,
+                record.outcome,
+                record.redrive
+            );
+            lines.push((record.transaction.clone(), cut.at, line));
+        }
+    }
+    lines.sort();
+    lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
 }

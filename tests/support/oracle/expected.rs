@@ -75,6 +75,9 @@ pub struct FlowExpected {
     pub watermark: Option<i64>,
     /// Declared stages.
     pub declared: Vec<String>,
+    /// Records expired unread. What was missing in cut time depends on when tails were confirmed: whether a
+    /// transaction timed out or is unexplained is not the oracle's to know; their sum is.
+    pub blurred: bool,
     /// Counters; `truncated` and `evicted` are not the oracle's to know.
     pub totals: Totals,
     /// Seconds in which anything happened.
@@ -199,7 +202,9 @@ impl FlowExpected {
     /// Sums that follow from the others.
     pub fn finish(&mut self) {
         self.totals.ended = self.totals.outcomes.sum();
-        self.totals.negative = self.latencies.iter().filter(|s| s.micros < 0).count() as u64;
+        let ends = self.latencies.iter().map(|s| s.micros);
+        let hops = self.hops.values().flatten().map(|s| s.micros);
+        self.totals.negative = ends.chain(hops).filter(|m| *m < 0).count() as u64;
         self.in_flight.sort();
     }
 

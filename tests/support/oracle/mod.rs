@@ -7,6 +7,7 @@
 //! * the quartile of n record times is the one at index `3 * (n - 1) / 4`, this record's included;
 //! * a `late` event takes part in everything but seconds, windows and history;
 //! * an end at exactly the deadline is in time; `timed_out` shows once the watermark is past the deadline;
+//! * a hole counts against a transaction only in streams where the flow was seen before the deadline;
 //! * the percentile q of n samples is the nearest rank, `ceil(q * n)`, in signed order.
 
 pub mod cut;
@@ -14,7 +15,7 @@ pub mod exact;
 pub mod expected;
 pub mod transaction;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use streamgauge::model::{Began, FlowSpec, Kind, Role, Status, Timestamp};
 
@@ -54,8 +55,8 @@ pub type StreamName = (String, String);
 /// What is known of a flow's surroundings.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
-    /// Where something may be missing.
-    pub holes: Vec<Hole>,
+    /// Where something may be missing: by stream, each with the first cut at which the flow was seen in it.
+    pub holes: Vec<(i64, Vec<Hole>)>,
     /// Moments at which reading began in the middle of one of its partitions.
     pub middles: Vec<i64>,
 }
@@ -67,7 +68,7 @@ struct Flow<'a> {
     transactions: BTreeMap<&'a str, Vec<Placed<'a>>>,
     uncut: u64,
     duplicates: u64,
-    streams: BTreeSet<StreamName>,
+    streams: BTreeMap<StreamName, i64>,
     around: Around,
 }
 
@@ -76,6 +77,7 @@ pub struct Oracle<'a> {
     specs: &'a [FlowSpec],
     flows: BTreeMap<&'a str, Flow<'a>>,
     streams: BTreeMap<StreamName, StreamExpected>,
+    gaps: bool,
 }
 
 impl<'a> Oracle<'a> {
@@ -83,7 +85,12 @@ impl<'a> Oracle<'a> {
     pub fn new(specs: &'a [FlowSpec], seen: &'a [Seen], history: i64) -> Self {
         let mut sources: Vec<&Seen> = seen.iter().filter(|s| s.role != Role::Lag).collect();
         sources.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut oracle = Self { specs, flows: BTreeMap::new(), streams: BTreeMap::new() };
+        let mut oracle = Self {
+            specs,
+            flows: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            gaps: seen.iter().any(|s| !s.gaps.is_empty()),
+        };
         let mut all = Vec::new();
         let mut holes: BTreeMap<StreamName, Vec<Hole>> = BTreeMap::new();
         for (rank, source) in sources.iter().enumerate() {
@@ -98,7 +105,8 @@ impl<'a> Oracle<'a> {
                     Kind::Opaque => stream.count_opaque(cut.at, cut.late),
                     Kind::Event => {
                         let flow = oracle.flows.entry(&record.flow).or_default();
-                        flow.streams.insert(name.clone());
+                        let first = flow.streams.entry(name.clone()).or_insert(i64::MAX);
+                        *first = (*first).min(cut.at.unwrap_or(i64::MAX));
                         match cut.at {
                             Some(at) => all.push(Placed {
                                 record,
@@ -110,6 +118,7 @@ impl<'a> Oracle<'a> {
                             None => {
                                 flow.uncut += 1;
                                 stream.events += 1;
+                                stream.opaque += u64::from(record.transaction.is_empty());
                             }
                         }
                     }
@@ -119,8 +128,8 @@ impl<'a> Oracle<'a> {
         all.sort_by_key(|p| (p.cut, p.rank, p.record.position));
         oracle.count(&all, &sources);
         for flow in oracle.flows.values_mut() {
-            for name in &flow.streams {
-                flow.around.holes.extend(holes.get(name).into_iter().flatten());
+            for (name, first) in &flow.streams {
+                flow.around.holes.extend(holes.get(name).map(|h| (*first, h.clone())));
                 flow.around.middles.extend(sources.iter().filter_map(|s| match s.began {
                     Began::Middle(at) if stream_name(s) == *name => Some(at.0),
                     _ => None,
@@ -150,6 +159,7 @@ impl<'a> Oracle<'a> {
             }
             let stream = self.streams.get_mut(&stream_name(sources[placed.rank])).expect("entered above");
             stream.count_event(placed.cut, placed.late);
+            stream.opaque += u64::from(placed.record.transaction.is_empty());
             flow.counted.push(*placed);
             if !placed.record.transaction.is_empty() {
                 flow.transactions.entry(&placed.record.transaction).or_default().push(*placed);
@@ -169,7 +179,8 @@ impl<'a> Oracle<'a> {
 
     fn flow_at(&self, name: &str, flow: &Flow<'a>, watermark: Option<i64>) -> FlowExpected {
         let rule = transaction::Rule::of(name, self.specs.iter().find(|s| s.name == name));
-        let mut out = FlowExpected { watermark, declared: rule.stages.to_vec(), ..FlowExpected::default() };
+        let declared = rule.stages.to_vec();
+        let mut out = FlowExpected { watermark, declared, blurred: self.gaps, ..FlowExpected::default() };
         out.totals.duplicates = flow.duplicates;
         out.totals.events = flow.uncut;
         for event in &flow.counted {
@@ -206,7 +217,7 @@ impl<'a> Oracle<'a> {
 
     /// Streams in which a flow was seen.
     pub fn streams_of(&self, flow: &str) -> Vec<StreamName> {
-        self.flows.get(flow).map(|f| f.streams.iter().cloned().collect()).unwrap_or_default()
+        self.flows.get(flow).map(|f| f.streams.keys().cloned().collect()).unwrap_or_default()
     }
 }
 

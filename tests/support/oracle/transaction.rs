@@ -2,7 +2,7 @@
 
 use streamgauge::model::{FlowSpec, Outcome, Status};
 
-use super::{Around, Placed};
+use super::{Around, Hole, Placed};
 
 /// A transaction without any event for this long leaves a flow that never ends, microseconds.
 const QUIET: i64 = 900 * 1_000_000;
@@ -170,7 +170,8 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
         end = Some((events[i].cut, events[i].late));
         end_time = Some(time(&events[i]).0);
     } else if let Some(d) = deadline.filter(|&d| passed(d)) {
-        let missing = around.holes.iter().any(|h| h.from <= d && h.to >= first.cut);
+        let between = |h: &Hole| h.from <= d && h.to >= first.cut;
+        let missing = around.holes.iter().any(|(seen, holes)| *seen <= d && holes.iter().any(between));
         state = if missing { State::Unexplained } else { State::Ended(Outcome::TimedOut) };
         end = (!missing).then_some((d, first.late));
         end_time = Some(d);
