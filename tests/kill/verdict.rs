@@ -187,15 +187,15 @@ fn waiting(name: &str, data: &Value, expected: &FlowExpected, out: &mut Vec<Stri
     for row in listed.iter().chain([&data["oldest_in_flight"]]).filter(|row| !row.is_null()) {
         let id = row["transaction_id"].as_str().unwrap_or_default();
         let Some(verdict) = expected.verdicts.get(id).filter(|_| expected.in_flight.iter().any(|(_, i)| i == id)) else {
-            out.push(format!("{name}: {id} is not in flight, shown {row}"));
+            out.push(format!("{name} waiting {id}: shown {row}, expected none"));
             continue;
         };
         if row["waiting_at"] != verdict.waiting_at.as_str() {
-            out.push(format!("{name}: {id} waits at {}, shown {row}", verdict.waiting_at));
+            out.push(format!("{name} waiting {id}: shown {row}, expected at {}", verdict.waiting_at));
         }
         let started = row["started_at"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
         if started.map(|t| t.as_millisecond()) != Some(verdict.start.0.div_euclid(1_000)) {
-            out.push(format!("{name}: {id} started at {}, shown {row}", verdict.start.0));
+            out.push(format!("{name} waiting {id}: shown {row}, expected since {}", verdict.start.0));
         }
     }
     if listed.len() < 50 {
