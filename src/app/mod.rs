@@ -27,7 +27,7 @@ use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
 use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
-use crate::snapshot::{Durable, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::web::{Auth, BindError, Server, Status, WebConfig, WebContext};
@@ -85,7 +85,10 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let limits = Arc::new(config.limits.clone());
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|e| StoreError::Io { path: config.data_dir.clone(), detail: e.to_string() })?;
-    let (engine, store) = restore(&config)?;
+    let (mut engine, mut store) = restore(&config)?;
+    // What was stored is durable: `/metrics` shows it from the first scrape on, and no series goes missing for a while.
+    let stored = engine.checkpoint();
+    store.commit(&stored.changes)?;
     let engine_was_fresh = engine.positions().sources.is_empty();
     let ledger = Arc::new(Ledger::open(&config.data_dir.join("ledger.redb"), config.web_limits.idempotency_keys)?);
     let clusters = Clusters::open(&config)?;
@@ -95,7 +98,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (keeper, keeper_input) = sync_channel(1);
     let (samples, samples_input) = sync_channel(SAMPLE_QUEUE);
     let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::default()));
-    let (durable, durables) = watch::channel(Arc::new(Durable::default()));
+    let (durable, durables) = watch::channel(stored.durable);
     let (positions, durable_positions) = watch::channel(Arc::new(engine.positions()));
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
     let base = base_status(&config, demo_plan.is_some());

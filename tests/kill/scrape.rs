@@ -23,8 +23,6 @@ const COMPLAINTS: usize = 20;
 pub struct Report {
     /// Pages read.
     pub scrapes: usize,
-    /// Pages on which some series seen before was absent.
-    pub gaps: usize,
     /// Cumulative series.
     pub series: usize,
     /// What went wrong.
@@ -88,7 +86,9 @@ fn look(page: String, highest: &mut HashMap<String, f64>, report: &mut Report) {
             }
         }
     }
-    report.gaps += usize::from(known < before);
+    if known < before {
+        complain(report, format!("scrape {}: {} of {before} series are missing", report.scrapes, before - known));
+    }
     report.page = page;
 }
 
