@@ -21,10 +21,18 @@
 //! web -> broker::write -> cluster                            (POST /transactions)
 //! ```
 
+pub mod app;
 pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod demo;
 pub mod engine;
+pub mod loops;
 pub mod model;
+pub mod run;
 pub mod snapshot;
 pub mod store;
+pub mod telemetry;
 pub mod text;
 pub mod web;

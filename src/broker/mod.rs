@@ -18,6 +18,9 @@
 //! * A record never stops a partition: what cannot be decoded becomes an event of kind
 //!   `Undecodable` and a [`DecodeSample`].
 
+pub mod embedded;
+pub mod kafka;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -4,13 +4,17 @@
 //! stage, hop, transaction, status, outcome. Everything above this layer speaks in these types.
 
 mod batch;
+mod blob;
 mod event;
 mod position;
 mod spec;
 mod units;
+mod web_limits;
 
 pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
+pub use blob::{BlobKey, Changes};
 pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceContext};
 pub use position::{Began, Positions, SourceKey, SourcePosition};
 pub use spec::{FieldPath, FlowSpec, Format, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec};
 pub use units::{MICROS_PER_SECOND, Timestamp};
+pub use web_limits::WebLimits;

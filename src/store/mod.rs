@@ -6,23 +6,16 @@
 
 use std::path::PathBuf;
 
-/// Key of one blob: a kind (the meaning is the caller's) and a number within the kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlobKey {
-    /// Kind of blob.
-    pub kind: u8,
-    /// Number within the kind.
-    pub number: u64,
-}
+mod ledger;
+mod memory;
+mod shelf;
+mod state;
 
-/// All that changed since the last checkpoint: one durable transaction.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Blobs to write, each key once.
-    pub puts: Vec<(BlobKey, Vec<u8>)>,
-    /// Blobs to remove.
-    pub deletes: Vec<BlobKey>,
-}
+pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
+pub use memory::MemoryState;
+pub use state::RedbState;
+
+pub use crate::model::{BlobKey, Changes};
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,3 +108,6 @@ pub trait IdempotencyKeys: Send + Sync {
     /// Gives the key back after a failure: the caller may try again.
     fn release(&self, key: &str);
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ impl Quantity {
         self.value != UNKNOWN
     }
 
-    /// `9.2 s`, `1,240`, and as Korean is written `3분 10초`.
+    /// `9.2 s`, `1,240`, and as Korean is written: units without a space before them.
     #[must_use]
     pub fn text(&self) -> String {
         join(&self.value, &self.unit)

@@ -6,14 +6,50 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post as post_to};
 use tokio::sync::watch;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
+use tracing::Level;
 
 use crate::broker::{ClusterHealth, DecodeSample, Write};
-use crate::model::{Limits, Timestamp};
+use crate::model::{Limits, Timestamp, WebLimits};
 use crate::snapshot::{Durable, Snapshot};
 use crate::store::IdempotencyKeys;
+use crate::telemetry::Metrics;
 
+mod api;
+mod auth;
+mod error;
+mod exposition;
+mod fanout;
+mod frame;
+mod handoff;
+mod html;
+mod layer;
+mod live;
+mod metrics;
+mod ops;
 pub mod page;
+mod post;
+mod process;
+mod serve;
+mod shape;
+mod sse;
+#[cfg(test)]
+mod tests;
+mod viewer;
+
+pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
+pub use serve::{BindError, Server};
 
 /// State of the process for pages and readiness; newest wins.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +106,119 @@ pub struct WebContext {
     pub idempotency: Arc<dyn IdempotencyKeys>,
     /// Bounds.
     pub limits: Arc<Limits>,
+    /// Self-metrics.
+    pub metrics: Metrics,
     /// The wall clock.
     pub now: fn() -> Timestamp,
+}
+
+/// What the configuration says about the web edge.
+#[derive(Clone, Debug, Default)]
+pub struct WebConfig {
+    /// `https://host/ops`: the name under which browsers reach us, and the path prefix; empty: none.
+    pub public_url: String,
+    /// Users; `None`: everybody may do everything.
+    pub auth: Option<Arc<Auth>>,
+    /// Bounds.
+    pub limits: WebLimits,
+    /// True where we listen on loopback: then only loopback names and `public_url` are answered. Set by [`Server::bind`].
+    pub loopback: bool,
+}
+
+impl WebConfig {
+    fn public(&self) -> Option<Uri> {
+        self.public_url.parse().ok().filter(|uri: &Uri| uri.authority().is_some())
+    }
+
+    /// Host and port of `public_url`.
+    fn public_host(&self) -> Option<String> {
+        self.public()?.authority().map(ToString::to_string)
+    }
+
+    /// Path prefix of `public_url` without trailing slash.
+    fn base(&self) -> String {
+        self.public().map(|uri| uri.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    }
+}
+
+/// What every handler can reach.
+struct App {
+    context: WebContext,
+    config: WebConfig,
+    base: String,
+    hub: Arc<live::Hub>,
+    serve_counters: serve::ServeCounters,
+}
+
+impl App {
+    fn new(context: WebContext, config: WebConfig) -> Arc<Self> {
+        let base = config.base();
+        let hub = live::Hub::start(context.clone(), &base, &config.limits);
+        Arc::new(Self { context, config, base, hub, serve_counters: serve::ServeCounters::default() })
+    }
+}
+
+/// All routes without a socket: for tests and for embedding. Needs a runtime.
+pub fn router(context: WebContext, config: WebConfig) -> Router {
+    routes(&App::new(context, config))
+}
+
+/// The whole route table.
+fn routes(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/", get(html::overview))
+        .route("/flows/{flow}", get(html::flow))
+        .route("/status", get(html::status))
+        .route("/assets/{*path}", get(html::asset))
+        .route("/live/{*view}", get(html::live))
+        .route("/api/v1/snapshot", get(api::snapshot))
+        .route("/api/v1/flows", get(api::flows))
+        .route("/api/v1/flows/{flow}", get(api::flow))
+        .route("/api/v1/flows/{flow}/history", get(api::history))
+        .route("/api/v1/streams", get(api::streams))
+        .route("/api/v1/sources", get(api::sources))
+        .route("/transactions", post_to(post::transactions))
+        .route("/livez", get(ops::livez))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(html::not_found)
+        .method_not_allowed_fallback(html::method_not_allowed);
+    // From the inside out: the last is the first to see a request.
+    let router = routes
+        .layer(CompressionLayer::new())
+        .layer(from_fn(layer::timeout))
+        .layer(from_fn_with_state(Arc::clone(app), auth::guard))
+        .layer(from_fn_with_state(Arc::clone(app), layer::same_site))
+        .layer(CatchPanicLayer::custom(layer::panicked))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(layer::span)
+                .on_response(DefaultOnResponse::new().level(Level::DEBUG))
+                .on_failure(DefaultOnFailure::new().level(Level::WARN)),
+        )
+        .layer(from_fn_with_state(Arc::clone(app), layer::measure))
+        .layer(from_fn(layer::headers))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(from_fn(layer::sane_request_id))
+        .with_state(Arc::clone(app));
+    below(&app.base, router)
+}
+
+/// Also serves everything below a path prefix, for proxies that pass it on.
+fn below(base: &str, router: Router) -> Router {
+    if base.is_empty() {
+        return router;
+    }
+    let prefix = base.to_owned();
+    let strip = MapRequestLayer::new(move |mut request: Request| {
+        let inner = request.uri().path_and_query().and_then(|whole| whole.as_str().strip_prefix(&prefix));
+        let inner = inner.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        let inner = inner.map(|rest| if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") });
+        if let Some(uri) = inner.and_then(|path| path.parse().ok()) {
+            *request.uri_mut() = uri;
+        }
+        request
+    });
+    Router::new().fallback_service(strip.layer(router))
 }

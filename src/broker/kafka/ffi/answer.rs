@@ -1,0 +1,212 @@
+//! Answers to admin questions, copied out of librdkafka's events.
+
+use std::ffi::CStr;
+
+use rdkafka::bindings as rd;
+
+use super::{Code, Fault, text};
+
+/// `RD_KAFKA_OFFSET_INVALID`: librdkafka never got to know.
+const NO_OFFSET: i64 = -1001;
+
+/// One answer.
+pub(in super::super) enum Answer {
+    Offsets(Result<Vec<OffsetOf>, Fault>),
+    Topics(Result<Vec<TopicOf>, Fault>),
+    Configs(Result<ConfigsOf, Fault>),
+}
+
+/// Configurations by topic.
+pub(in super::super) type ConfigsOf = Vec<(String, Result<ConfigOf, Fault>)>;
+
+/// Where a partition stands; -1 where no record is as young as was asked for.
+pub(in super::super) struct OffsetOf {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: Result<i64, Fault>,
+}
+
+/// What a topic is.
+pub(in super::super) struct TopicOf {
+    pub name: String,
+    pub found: Result<TopicFound, Fault>,
+}
+
+/// A topic that exists and that we may describe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct TopicFound {
+    /// As the broker writes it; empty from brokers before 2.8.
+    pub id: String,
+    pub internal: bool,
+    pub partitions: i32,
+    /// Partitions that nobody leads at the moment.
+    pub leaderless: Vec<i32>,
+    /// Whether we may read and describe the configuration; only where asked for.
+    pub may: Option<May>,
+}
+
+/// Rights on a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct May {
+    pub read: bool,
+    pub write: bool,
+    pub describe_configs: bool,
+}
+
+/// What of a topic's configuration matters to a reader.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct ConfigOf {
+    /// `message.timestamp.type = LogAppendTime`.
+    pub append_time: bool,
+    /// `retention.ms`; -1 forever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; -1 without limit.
+    pub retention_bytes: Option<i64>,
+    /// `cleanup.policy`.
+    pub cleanup: String,
+}
+
+/// A counted array of pointers as a slice; NULL is empty.
+///
+/// # Safety
+/// `items` is NULL or has `count` elements that live as long as the result is used.
+unsafe fn slice<'e, T>(items: *const T, count: usize) -> &'e [T] {
+    if items.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller vouches.
+    unsafe { std::slice::from_raw_parts(items, count) }
+}
+
+/// Copies an answer out of an event; `None` where it is none of ours.
+///
+/// # Safety
+/// `event` is live and stays so through the call.
+pub(super) unsafe fn read(event: *mut rd::rd_kafka_event_t) -> Option<Answer> {
+    // SAFETY: the accessors return parts of the live event; all is copied before we return.
+    unsafe {
+        let fault = Fault::of(rd::rd_kafka_event_error(event)).map(|mut fault| {
+            let words = text(rd::rd_kafka_event_error_string(event));
+            if !words.is_empty() {
+                fault.words = words;
+            }
+            fault
+        });
+        let mut count = 0;
+        Some(match rd::rd_kafka_event_type(event) {
+            rd::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => Answer::Offsets(match fault {
+                Some(fault) => Err(fault),
+                None => {
+                    let result = rd::rd_kafka_event_ListOffsets_result(event);
+                    let infos = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
+                    Ok(slice(infos, count).iter().map(|info| offset(*info)).collect())
+                }
+            }),
+            rd::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT => Answer::Topics(match fault {
+                Some(fault) => Err(fault),
+                None => {
+                    let result = rd::rd_kafka_event_DescribeTopics_result(event);
+                    let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+                    Ok(slice(topics, count).iter().map(|info| topic(*info)).collect())
+                }
+            }),
+            rd::RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT => Answer::Configs(match fault {
+                Some(fault) => Err(fault),
+                None => {
+                    let result = rd::rd_kafka_event_DescribeConfigs_result(event);
+                    let resources = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
+                    Ok(slice(resources, count).iter().map(|resource| config(*resource)).collect())
+                }
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// # Safety
+/// `info` is part of a live event.
+unsafe fn offset(info: *const rd::rd_kafka_ListOffsetsResultInfo_t) -> OffsetOf {
+    // SAFETY: as the caller says; the partition is part of the info.
+    unsafe {
+        let of = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
+        // A question that its broker did not answer comes back without an error and without an offset.
+        let unanswered = || Fault { code: Code::OperationTimedOut, words: "no answer in time".to_owned() };
+        let offset = match Fault::of(of.err) {
+            Some(fault) => Err(fault),
+            None if of.offset == NO_OFFSET => Err(unanswered()),
+            None => Ok(of.offset),
+        };
+        OffsetOf { topic: text(of.topic), partition: of.partition, offset }
+    }
+}
+
+/// # Safety
+/// `info` is part of a live event.
+unsafe fn topic(info: *const rd::rd_kafka_TopicDescription_t) -> TopicOf {
+    use rd::rd_kafka_AclOperation_t as Op;
+    // SAFETY: as the caller says; names, partitions and rights are parts of it. The id's text belongs to the id.
+    unsafe {
+        let name = text(rd::rd_kafka_TopicDescription_name(info));
+        let error = rd::rd_kafka_TopicDescription_error(info);
+        if !error.is_null()
+            && let Some(mut fault) = Fault::of(rd::rd_kafka_error_code(error))
+        {
+            fault.words = text(rd::rd_kafka_error_string(error));
+            return TopicOf { name, found: Err(fault) };
+        }
+        let mut count = 0;
+        let partitions = slice(rd::rd_kafka_TopicDescription_partitions(info, &mut count), count);
+        let leaderless = partitions.iter().filter(|p| rd::rd_kafka_TopicPartitionInfo_leader(**p).is_null());
+        let leaderless = leaderless.map(|p| rd::rd_kafka_TopicPartitionInfo_partition(*p)).collect();
+        let mut rights = 0;
+        let operations = rd::rd_kafka_TopicDescription_authorized_operations(info, &mut rights);
+        let may = (!operations.is_null()).then(|| {
+            let operations = slice(operations, rights);
+            let can = |op: Op| operations.iter().any(|o| *o == op || *o == Op::RD_KAFKA_ACL_OPERATION_ALL);
+            May {
+                read: can(Op::RD_KAFKA_ACL_OPERATION_READ),
+                write: can(Op::RD_KAFKA_ACL_OPERATION_WRITE),
+                describe_configs: can(Op::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS),
+            }
+        });
+        let id = rd::rd_kafka_TopicDescription_topic_id(info);
+        let none = id.is_null()
+            || (rd::rd_kafka_Uuid_most_significant_bits(id) == 0 && rd::rd_kafka_Uuid_least_significant_bits(id) == 0);
+        TopicOf {
+            name,
+            found: Ok(TopicFound {
+                id: if none { String::new() } else { text(rd::rd_kafka_Uuid_base64str(id)) },
+                internal: rd::rd_kafka_TopicDescription_is_internal(info) != 0,
+                partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
+                leaderless,
+                may,
+            }),
+        }
+    }
+}
+
+/// # Safety
+/// `resource` is part of a live event.
+unsafe fn config(resource: *const rd::rd_kafka_ConfigResource_t) -> (String, Result<ConfigOf, Fault>) {
+    // SAFETY: as the caller says; name, error and entries are parts of it.
+    unsafe {
+        let name = text(rd::rd_kafka_ConfigResource_name(resource));
+        if let Some(mut fault) = Fault::of(rd::rd_kafka_ConfigResource_error(resource)) {
+            fault.words = text(rd::rd_kafka_ConfigResource_error_string(resource));
+            return (name, Err(fault));
+        }
+        let (mut count, mut of) = (0, ConfigOf::default());
+        for entry in slice(rd::rd_kafka_ConfigResource_configs(resource, &mut count), count) {
+            let key = rd::rd_kafka_ConfigEntry_name(*entry);
+            let value = text(rd::rd_kafka_ConfigEntry_value(*entry));
+            match CStr::from_ptr(key).to_bytes() {
+                b"message.timestamp.type" => of.append_time = value == "LogAppendTime",
+                b"retention.ms" => of.retention_ms = value.parse().ok(),
+                b"retention.bytes" => of.retention_bytes = value.parse().ok(),
+                b"cleanup.policy" => of.cleanup = value,
+                _ => {}
+            }
+        }
+        (name, Ok(of))
+    }
+}

@@ -1,0 +1,34 @@
+//! Apache Kafka and what speaks its protocol.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
+//! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
+//! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
+//! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
+//! | `write` | acknowledged appends |
+//! | `inspect` | `doctor` and `sample` |
+//! | `ffi` | all unsafe code |
+//! | `floor` | what reading costs without us: the yardstick of the benchmark |
+//!
+//! No type of the client library leaves this folder.
+
+mod ask;
+mod client;
+mod discover;
+mod drain;
+mod ffi;
+pub mod floor;
+mod health;
+mod inspect;
+mod order;
+mod read;
+mod slot;
+mod survey;
+mod topics;
+mod write;
+
+pub use client::KafkaConfig;
+pub use inspect::KafkaInspect;
+pub use read::KafkaRead;
+pub use write::KafkaWrite;

@@ -1,0 +1,181 @@
+//! One partition's life: from its opening to its end.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::discover::Begin;
+use super::ffi::{Fault, Queue};
+use super::order::{PATIENCE, Standing};
+use crate::decode::{BatchBuilder, Decoder};
+use crate::model::{Began, Role, SourceKey, SourceOpen, Start, Timestamp};
+
+/// A partition that was at its end this lately is live: it waits for nobody.
+const LIVE: Duration = Duration::from_secs(5);
+/// A confirmation of the end is repeated after this, and only asked for where records did not say it already.
+pub(super) const CONFIRM: Duration = Duration::from_millis(1_500);
+/// How often the log's first position is looked at.
+pub(super) const LOOK_AT_START: Duration = Duration::from_secs(10);
+/// Without any word about a partition for this long, it is unreachable (a question takes at most 3 s).
+pub(super) const SILENT: Duration = Duration::from_secs(5);
+/// First and greatest pause before a partition that was lost is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What all partitions of one stream share.
+pub(super) struct Stream {
+    pub incarnation: String,
+    pub topic: Arc<CStr>,
+    pub decoder: Decoder,
+    pub role: Role,
+    pub append_time: bool,
+}
+
+/// Where a partition is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Asked where its log stands.
+    Resolving(Begin),
+    /// `Open` was sent; waits until the position is durable.
+    Opened,
+    /// Being read.
+    Reading,
+    /// Reading ended with an error; waits for `retry_at`, then asks where its log stands and goes on.
+    Lost,
+}
+
+/// What the broker says of a log: first position, last stable end, and the position of a time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stand {
+    pub begin: Option<Result<i64, Fault>>,
+    pub end: Option<Result<i64, Fault>>,
+    pub timed: Option<Result<i64, Fault>>,
+}
+
+impl Stand {
+    /// Begin and end, where both are known.
+    pub(super) fn bounds(&self) -> Option<(u64, u64)> {
+        let of = |v: &Option<Result<i64, Fault>>| v.as_ref()?.as_ref().ok().and_then(|v| u64::try_from(*v).ok());
+        Some((of(&self.begin)?, of(&self.end)?))
+    }
+
+    /// The first fault.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        [&self.begin, &self.end, &self.timed].into_iter().flatten().find_map(|r| r.as_ref().err())
+    }
+}
+
+/// One partition.
+pub(super) struct Slot {
+    pub source: Arc<SourceKey>,
+    pub partition: i32,
+    pub stream: Arc<Stream>,
+    pub phase: Phase,
+    pub queue: Option<Queue>,
+    pub builder: BatchBuilder,
+    /// Everything below it was sent.
+    pub next: u64,
+    pub log_start: u64,
+    pub leader_epoch: i32,
+    pub frontier: Option<i64>,
+    /// In the list of those with unread records.
+    pub ready: bool,
+    /// Its last question failed: it is asked apart from the others, so that it cannot delay them.
+    pub troubled: bool,
+    /// The words of the state `Unreachable` that was sent, and whether fetching (and not only asking) failed.
+    pub unreachable: Option<(String, bool)>,
+    /// Last good word of any kind.
+    pub heard: Instant,
+    /// Last records.
+    pub delivered: Instant,
+    pub end_confirmed: Option<Instant>,
+    pub start_seen: Option<Instant>,
+    pub lost_at: Instant,
+    pub retry_at: Instant,
+    pause: Duration,
+}
+
+impl Slot {
+    pub(super) fn new(source: Arc<SourceKey>, stream: Arc<Stream>, begin: Begin, now: Instant) -> Self {
+        Self {
+            partition: i32::try_from(source.partition).unwrap_or(i32::MAX),
+            source,
+            stream,
+            phase: Phase::Resolving(begin),
+            queue: None,
+            builder: BatchBuilder::new(),
+            next: 0,
+            log_start: 0,
+            leader_epoch: -1,
+            frontier: None,
+            ready: false,
+            troubled: false,
+            unreachable: None,
+            heard: now,
+            delivered: now,
+            end_confirmed: None,
+            start_seen: None,
+            lost_at: now,
+            retry_at: now,
+            pause: RETRY.0,
+        }
+    }
+
+    /// The opening of this partition, once its log's stand is known. `None`: not all is known yet.
+    pub(super) fn open(&mut self, begin: Begin, stand: &Stand, at: Timestamp) -> Option<SourceOpen> {
+        let (log_start, end) = stand.bounds()?;
+        let (next, began) = match begin {
+            Begin::Known { next, leader_epoch, began } => {
+                self.leader_epoch = leader_epoch;
+                if next > end {
+                    let SourceKey { stream, partition, .. } = &*self.source;
+                    tracing::warn!(%stream, partition, next, end, "the log is shorter than what was read: reading goes on at its end");
+                }
+                (next.min(end), began)
+            }
+            Begin::First(Start::Latest) => (end, Began::Middle(at)),
+            Begin::First(Start::Earliest) => (log_start, Began::Beginning),
+            Begin::First(Start::At(time)) => {
+                let found = stand.timed.as_ref()?.as_ref().ok()?;
+                (u64::try_from(*found).unwrap_or(end), Began::Middle(time))
+            }
+            Begin::Zero => (0, Began::Beginning),
+        };
+        (self.next, self.log_start, self.phase) = (next.max(log_start), log_start, Phase::Opened);
+        Some(SourceOpen {
+            source: Arc::clone(&self.source),
+            incarnation: self.stream.incarnation.clone(),
+            next,
+            log_start,
+            began,
+            role: self.stream.role,
+            append_time: self.stream.append_time,
+            at,
+        })
+    }
+
+    /// Where it stands beside the others.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        let live = self.end_confirmed.is_some_and(|at| now.duration_since(at) < LIVE);
+        Standing { frontier: self.frontier, live }
+    }
+
+    /// True where partitions ahead should wait for it: it catches up and delivered just now.
+    pub(super) fn is_awaited(&self, now: Instant) -> bool {
+        self.phase == Phase::Reading
+            && !self.ready
+            && now.duration_since(self.delivered) < PATIENCE
+            && !self.standing(now).live
+    }
+
+    /// Reading has ended; it is tried again after a pause that grows until something is read.
+    pub(super) fn lose(&mut self, now: Instant) {
+        (self.phase, self.queue, self.ready) = (Phase::Lost, None, false);
+        (self.lost_at, self.retry_at) = (now, now + self.pause);
+        self.pause = (self.pause * 2).min(RETRY.1);
+    }
+
+    /// Something was fetched.
+    pub(super) fn fetched(&mut self, now: Instant) {
+        (self.heard, self.pause, self.troubled) = (now, RETRY.0, false);
+    }
+}

@@ -1,0 +1,272 @@
+//! One flow: its names, its books, its windows, and what waits in it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::model::{Limits, Timestamp};
+use crate::snapshot::{FlowView, Inexact};
+
+use super::exemplar::Exemplars;
+use super::points::Points;
+use super::rules::{Declared, Rules, StageId};
+use super::settled::Settled;
+use super::window::Seconds;
+
+/// Where everything beyond a bound is folded into.
+pub const OTHER: &str = "other";
+
+/// Most stages of a flow: stage numbers are stored in 8 bits, and two are taken.
+const MAX_STAGES: usize = 250;
+
+/// Most hops of a flow: histogram numbers are stored in 16 bits, three per hop.
+const MAX_HOPS: usize = 20_000;
+
+type Hasher = foldhash::fast::FixedState;
+
+/// Counters since the state began. Signed, because a correction takes back what it adds elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of the snapshot and of docs/SEMANTICS.md")]
+pub struct Totals {
+    pub events: i64,
+    pub started: i64,
+    pub in_flight: i64,
+    pub outcomes: [i64; 5],
+    pub recovered: i64,
+    pub joined: i64,
+    pub open_ended: i64,
+    pub after_end: i64,
+    pub evicted: i64,
+    pub unexplained: i64,
+    pub duplicates: i64,
+    pub late: i64,
+    pub truncated: i64,
+    pub negative: i64,
+}
+
+impl Totals {
+    /// How far the books are from balancing: 0, or there is a defect of ours.
+    #[must_use]
+    pub fn imbalance(&self) -> i64 {
+        let accounted = self.in_flight + self.open_ended + self.evicted + self.unexplained;
+        self.started - self.outcomes.iter().sum::<i64>() - accounted
+    }
+}
+
+/// One stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Name.
+    pub name: String,
+    /// Events by status.
+    pub events: [i64; 5],
+    /// Transactions waiting here.
+    pub waiting: i64,
+    /// Of those, longer than the deadline.
+    pub stuck: i64,
+    /// Learned deadline, microseconds.
+    pub learned: Option<i64>,
+}
+
+/// What is stored of a flow.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Name.
+    pub name: String,
+    /// The configuration under which the numbers were made.
+    pub declared: Declared,
+    /// Stages by number.
+    pub stages: Vec<Stage>,
+    /// Hops by number.
+    pub hops: Vec<(StageId, StageId)>,
+    /// Counters.
+    pub totals: Totals,
+    /// Streams in which it was seen.
+    pub streams: BTreeSet<u16>,
+    /// Its watermark.
+    pub watermark: Option<i64>,
+    /// First second in which it was seen.
+    pub first: Option<i64>,
+    /// Events that end a transaction.
+    pub ends: i64,
+    /// Since when and why numbers may be inexact.
+    pub inexact: Option<(i64, String)>,
+    /// Starts up to this cut time may have begun before reading did.
+    pub joined_until: Option<i64>,
+    /// Watermark at which stage deadlines were learned last, in units of [`super::lifecycle::LEARN_EVERY`].
+    pub learned_at: i64,
+    /// All transactions have to be looked at again: a stream or a hole came to light.
+    pub revisit: bool,
+    /// Durable counters.
+    pub settled: Settled,
+    /// Real transactions behind the percentiles.
+    pub exemplars: Exemplars,
+}
+
+/// One flow.
+#[derive(Debug)]
+pub struct Flow {
+    /// What is stored.
+    pub state: State,
+    /// Its configuration in stage numbers.
+    pub rules: Rules,
+    /// Seed of the transactions in it.
+    pub seed: u64,
+    /// Seconds and rolling windows.
+    pub seconds: Seconds,
+    /// Charts.
+    pub points: Points,
+    /// Transactions to look at once the watermark reaches a second.
+    pub timers: BTreeMap<i64, Vec<u32>>,
+    /// Transactions in flight by start; entries whose transaction has moved on are skipped when they surface.
+    pub oldest: BinaryHeap<Reverse<(i64, u32)>>,
+    /// Stuck transactions by start.
+    pub stuck: BTreeSet<(i64, u32)>,
+    /// Partitions that do not hold back the watermark because they cannot be read.
+    pub left_out: Vec<u16>,
+    /// Seconds from it on are partial where they are complete.
+    pub partial_from: i64,
+    /// Not yet in a checkpoint.
+    pub unsaved: bool,
+    /// Not yet in a view.
+    pub changed: bool,
+    /// The newest view.
+    pub view: Arc<FlowView>,
+    stage_index: HashMap<String, StageId, Hasher>,
+    hop_index: HashMap<(StageId, StageId), u16, Hasher>,
+    max_stages: usize,
+    max_hops: usize,
+}
+
+/// Seed of the transactions of a flow.
+#[must_use]
+pub fn seed_of(name: &str, seed: u64) -> u64 {
+    xxh3_64_with_seed(name.as_bytes(), seed)
+}
+
+impl Flow {
+    /// A flow that was never seen.
+    #[must_use]
+    pub fn new(name: &str, declared: Declared, limits: &Limits, seed: u64) -> Self {
+        let state = State { name: name.to_owned(), declared, ..State::default() };
+        Self::with_state(state, limits, seed)
+    }
+
+    /// A flow as it was stored.
+    #[must_use]
+    pub fn with_state(state: State, limits: &Limits, seed: u64) -> Self {
+        let stage_index = state.stages.iter().enumerate().map(|(i, s)| (s.name.clone(), i as StageId)).collect();
+        let hop_index = state.hops.iter().enumerate().map(|(i, h)| (*h, i as u16)).collect();
+        let mut flow = Self {
+            seed: seed_of(&state.name, seed),
+            rules: Rules::new(&Declared::default(), |_| 0),
+            seconds: Seconds::new(limits.history_1s_seconds),
+            points: Points::new(limits),
+            timers: BTreeMap::new(),
+            oldest: BinaryHeap::new(),
+            stuck: BTreeSet::new(),
+            left_out: Vec::new(),
+            partial_from: i64::MAX,
+            unsaved: true,
+            changed: true,
+            view: Arc::default(),
+            stage_index,
+            hop_index,
+            max_stages: limits.stages_per_flow.clamp(1, MAX_STAGES),
+            max_hops: limits.hops_per_flow.clamp(1, MAX_HOPS),
+            state,
+        };
+        flow.declare(flow.state.declared.clone());
+        flow
+    }
+
+    /// Takes over a configuration. What was counted under another one must be taken back before.
+    pub fn declare(&mut self, declared: Declared) {
+        self.rules = Rules::new(&declared, |name| self.stage(name).0);
+        self.state.declared = declared;
+        self.unsaved = true;
+        self.changed = true;
+    }
+
+    /// Looks at all transactions again at the next tick.
+    pub fn revisit(&mut self) {
+        (self.state.revisit, self.unsaved) = (true, true);
+    }
+
+    /// Number of a stage; true where it had to be folded into `other`.
+    pub fn stage(&mut self, name: &str) -> (StageId, bool) {
+        if let Some(found) = self.stage_index.get(name) {
+            return (*found, false);
+        }
+        let full = self.state.stages.len() >= self.max_stages;
+        if full && let Some(other) = self.stage_index.get(OTHER) {
+            return (*other, true);
+        }
+        let name = if full { OTHER } else { name };
+        let number = self.state.stages.len() as StageId;
+        self.state.stages.push(Stage { name: name.to_owned(), ..Stage::default() });
+        self.stage_index.insert(name.to_owned(), number);
+        (number, full)
+    }
+
+    /// Number of a hop. Beyond the bound all hops are one, from `other` to `other`.
+    pub fn hop(&mut self, from: StageId, to: StageId) -> u16 {
+        if let Some(found) = self.hop_index.get(&(from, to)) {
+            return *found;
+        }
+        let other = super::rules::NO_STAGE;
+        let full = self.state.hops.len() >= self.max_hops;
+        if full && let Some(found) = self.hop_index.get(&(other, other)) {
+            return *found;
+        }
+        let hop = if full { (other, other) } else { (from, to) };
+        self.state.hops.push(hop);
+        let number = self.state.hops.len() as u16 - 1;
+        self.hop_index.insert(hop, number);
+        number
+    }
+
+    /// Name of a stage.
+    #[must_use]
+    pub fn stage_name(&self, stage: StageId) -> &str {
+        self.state.stages.get(usize::from(stage)).map_or(OTHER, |s| &s.name)
+    }
+
+    /// The deadline of a stage, microseconds, and whether it was learned.
+    #[must_use]
+    pub fn deadline(&self, stage: StageId) -> Option<(i64, bool)> {
+        let configured = self.rules.deadlines.iter().find(|(s, _)| *s == stage);
+        configured
+            .map(|(_, d)| (*d, false))
+            .or_else(|| Some((self.state.stages.get(usize::from(stage))?.learned?, true)))
+    }
+
+    /// True while nothing says how a transaction of this flow ends.
+    #[must_use]
+    pub fn never_ends(&self) -> bool {
+        !self.rules.can_end
+    }
+
+    /// True where its events belong to transactions.
+    #[must_use]
+    pub fn transactional(&self) -> bool {
+        self.state.totals.started > 0
+    }
+
+    /// Numbers may be inexact from `cut` on; the earliest reason is shown.
+    pub fn inexact(&mut self, cut: i64, reason: impl FnOnce() -> String) {
+        if self.state.inexact.as_ref().is_none_or(|(at, _)| cut < *at) {
+            self.state.inexact = Some((cut, reason()));
+            self.unsaved = true;
+        }
+    }
+
+    /// The same for readers.
+    #[must_use]
+    pub fn inexact_view(&self) -> Option<Inexact> {
+        self.state.inexact.as_ref().map(|(at, reason)| Inexact { at: Timestamp(*at), reason: reason.clone() })
+    }
+}

@@ -1,0 +1,192 @@
+//! What the watermark brings about.
+
+use super::super::rules::QUIET;
+use super::world::*;
+use crate::model::{Outcome, Role, SourceState, Tail, Timestamp};
+use std::sync::Arc;
+
+#[test]
+fn a_transaction_settles_ten_seconds_after_its_end_and_leaves_after_two_minutes() {
+    let mut w = World::new(vec![spec(&["A", "B"], &["B"], None)]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 1.0), rec("x", "B", 3.0)]);
+    w.watermark(12.9);
+    assert_eq!(w.checkpoint().durable.flows[0].ended[0], 0);
+    w.watermark(13.1);
+    let durable = w.checkpoint().durable;
+    let flow = &durable.flows[0];
+    assert_eq!((flow.ended[0], flow.durations.len(), flow.hops.len()), (1, 1, 1));
+    assert_eq!((flow.durations[0].0, flow.durations[0].1, flow.durations[0].2.sum), ("ok", "event", 2.0));
+    assert_eq!(w.watermark(122.9).engine.transactions, 1);
+    let engine = w.watermark(123.1).engine.clone();
+    assert_eq!((engine.transactions, engine.tombstones), (0, 1));
+    w.read(&s, &[rec("x", "A", 200.0)]);
+    let f = w.flow("f", 201.0);
+    assert_eq!((f.totals.after_end, f.totals.started, f.totals.events, f.totals.truncated), (1, 1, 3, 0));
+    w.read(&s, &[rec("x", "A", 201.0).made(2.0)]);
+    let f = w.flow("f", 202.0);
+    assert_eq!((f.totals.truncated, f.inexact.is_some()), (1, true));
+    assert_eq!(w.checkpoint().durable.flows[0].ended[0], 1);
+}
+
+#[test]
+fn the_deadline_passes_with_the_watermark() {
+    let mut w = World::new(vec![spec(&[], &["end"], Some(60))]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "start", 10.25)]);
+    assert_eq!(w.flow("f", 70.25).totals.in_flight, 1);
+    let f = w.flow("f", 70.26);
+    assert_eq!((f.totals.in_flight, f.totals.outcomes.timed_out), (0, 1));
+    assert_eq!(f.history.s1.range(T0 + 70, T0 + 71).next().unwrap().ended[4], 1);
+}
+
+#[test]
+fn an_end_read_after_its_timeout_was_put_away_rights_the_books() {
+    let mut w = World::new(vec![spec(&[], &["end"], Some(60))]);
+    let (a, b) = (key("a", 0), key("b", 0));
+    w.open(&a, Role::Events);
+    w.open(&b, Role::Events);
+    w.read(&a, &[rec("x", "start", 10.0)]);
+    w.watermark(400.0);
+    w.read(&b, &[rec("x", "end", 40.0).ends(Outcome::Failed)]);
+    let f = w.flow("f", 401.0);
+    assert_eq!((f.totals.outcomes.as_array(), f.totals.started), ([0, 1, 0, 0, 0], 1));
+    assert_eq!(f.windows[4].outcomes.as_array(), [0, 1, 0, 0, 0]);
+    assert!(f.inexact.is_some(), "its latency is lost");
+}
+
+#[test]
+fn flows_that_never_end_let_go_of_quiet_transactions() {
+    let mut w = World::new(vec![]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 10.0), rec("x", "B", 20.0)]);
+    let quiet = (QUIET / 1_000_000) as f64;
+    let f = w.flow("f", 20.0 + quiet);
+    assert_eq!((f.never_ends, f.totals.in_flight), (true, 1));
+    let f = w.flow("f", 20.1 + quiet);
+    assert_eq!((f.totals.in_flight, f.totals.open_ended, f.totals.ended), (0, 1, 0));
+    assert!(f.stages.iter().all(|s| s.waiting == 0) && f.oldest.is_none());
+    w.read(&s, &[rec("x", "C", 1_000.0).ends(Outcome::Ok)]);
+    let f = w.flow("f", 1_001.0);
+    assert_eq!((f.totals.open_ended, f.totals.outcomes.ok, f.totals.started, f.never_ends), (0, 1, 1, false));
+}
+
+#[test]
+fn stuck_by_a_configured_deadline_and_by_a_learned_one() {
+    let mut flow = spec(&["A", "B", "C"], &["C"], None);
+    flow.stage_deadlines = vec![("B".to_owned(), std::time::Duration::from_secs(7))];
+    let mut w = World::new(vec![flow]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 10.0)]);
+    let stuck = |w: &mut World, t| {
+        let f = w.flow("f", t);
+        (f.stuck_total, f.stages.iter().map(|s| (s.waiting, s.stuck)).collect::<Vec<_>>())
+    };
+    assert_eq!(stuck(&mut w, 17.0), (0, vec![(0, 0), (1, 0), (0, 0)]));
+    assert_eq!(stuck(&mut w, 17.1), (1, vec![(0, 0), (1, 1), (0, 0)]));
+    let f = w.flow("f", 18.0);
+    assert_eq!((&*f.stuck[0].transaction_id, &*f.stuck[0].waiting_at, f.stuck[0].age_seconds), ("x", "B", 10.0));
+    assert_eq!(f.oldest.as_ref().unwrap().transaction_id, "x");
+    w.read(&s, &[rec("x", "B", 18.0)]);
+    assert_eq!(stuck(&mut w, 18.1), (0, vec![(0, 0), (0, 0), (1, 0)]));
+    for i in 0..200 {
+        let (tx, t) = (format!("y{i}"), 20.0 + f64::from(i) / 10.0);
+        w.read(&s, &[rec(&tx, "B", t), rec(&tx, "C", t + 2.0).made(t + 2.0)]);
+    }
+    let f = w.flow("f", 60.0);
+    let c = f.stages.iter().find(|s| s.name == "C").unwrap();
+    assert!(c.deadline_learned && (7.9..8.1).contains(&c.deadline_seconds.unwrap()), "{c:?}");
+    assert_eq!(stuck(&mut w, 80.0).0, 1, "it waits for C since 18");
+}
+
+#[test]
+fn partitions_that_cannot_be_read_are_left_out_after_ten_seconds() {
+    let mut w = World::new(vec![]);
+    let s = [key("s", 0), key("s", 1)];
+    s.iter().for_each(|s| w.open(s, Role::Events));
+    w.read(&s[0], &[rec("x", "A", 1.0)]);
+    w.read(&s[1], &[rec("y", "A", 1.0)]);
+    w.watermark(5.0);
+    w.engine.state(&s[1], &SourceState::Unreachable("no leader".into()), at(10.0));
+    let tail = |w: &mut World, t: f64| {
+        w.engine.tail(&Tail { source: Arc::clone(&s[0]), next: 1, end: 1, log_start: 0, at: at(t) });
+        w.engine.tick(at(t))
+    };
+    assert_eq!(tail(&mut w, 19.0).flows[0].watermark, Some(at(5.0)));
+    let snapshot = tail(&mut w, 20.0);
+    let f = &snapshot.flows[0];
+    assert_eq!((f.watermark, f.left_out.len(), f.windows[1].partial), (Some(at(18.0)), 1, true));
+    let partial: Vec<bool> = f.history.s1.range(T0 + 3, T0 + 7).map(|p| p.partial).collect();
+    assert_eq!(partial, [false, false, true, true]);
+    // It comes back: nothing is partial any more, and the watermark has not gone back.
+    w.engine.state(&s[1], &SourceState::Reading, at(21.0));
+    assert_eq!(w.engine.tick(at(21.0)).flows[0].watermark, Some(at(18.0)));
+    let f = w.flow("f", 30.0);
+    assert!(!f.windows[1].partial && f.history.s1.range(T0, T0 + 30).all(|p| !p.partial));
+}
+
+#[test]
+fn a_restart_into_a_dead_cluster_does_not_hold_the_others() {
+    let mut w = World::new(vec![]);
+    let s = [key("s", 0), key("s", 1)];
+    s.iter().for_each(|s| w.open(s, Role::Events));
+    w.watermark(5.0);
+    w.engine.restarted(at(10.0));
+    w.engine.state(&s[0], &SourceState::Reading, at(11.0));
+    w.engine.tail(&Tail { source: Arc::clone(&s[0]), next: 0, end: 0, log_start: 0, at: at(30.0) });
+    let snapshot = w.engine.tick(at(30.0));
+    assert_eq!((snapshot.sources[1].state, snapshot.streams[0].watermark), ("unreachable", Some(at(28.0))));
+}
+
+#[test]
+fn exemplars_lead_to_real_transactions() {
+    let mut w = World::new(vec![spec(&["A", "B"], &["B"], None)]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    for i in 0..50 {
+        let t = f64::from(i);
+        w.read(&s, &[rec(&format!("x{i}"), "A", t), rec(&format!("x{i}"), "B", t + 0.5).made(t + 0.1)]);
+    }
+    w.read(&s, &[rec("slow", "A", 50.0), rec("slow", "B", 59.0)]);
+    let f = w.flow("f", 60.0);
+    let latency = &f.windows[1].latency_seconds["ok"];
+    let max = latency.exemplars.iter().find(|e| e.at == "max").unwrap();
+    assert_eq!((&*max.transaction_id, max.seconds, max.trace_id.len()), ("slow", 9.0, 32));
+    assert!(latency.exemplars.iter().any(|e| e.at == "p50" && (e.seconds - 0.1).abs() < 1e-9));
+    // An earlier end is read: the sample of 9 s is taken back, and so is what stood for it.
+    w.read(&s, &[rec("slow", "A", 60.5).made(52.0).ends(Outcome::Failed)]);
+    assert_eq!(w.flow("f", 61.0).totals.outcomes.ok, 51, "cut later, so not the end");
+    let other = key("s", 1);
+    w.open(&other, Role::Events);
+    w.read(&other, &[rec("slow", "B", 52.0)]);
+    let f = w.flow("f", 62.0);
+    let max = f.windows[1].latency_seconds["ok"].exemplars.iter().find(|e| e.at == "max").cloned();
+    assert_eq!(max.map(|e| e.seconds), Some(2.0));
+}
+
+#[test]
+fn undeclared_time_counts_in_totals_only() {
+    let mut w = World::new(vec![]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    let mut b = batch(&s, 0, &[rec("x", "A", 1.0)]);
+    (b.events[0].record_time, b.events[0].event_time) = (None, None);
+    w.engine.apply(&b);
+    let f = w.engine.tick(Timestamp(0)).flows[0].clone();
+    assert_eq!((f.totals.events, f.totals.started, f.stages[0].events), (1, 0, 1));
+}
+
+#[test]
+fn late_events_count_in_totals_and_late_only() {
+    let mut w = World::new(vec![]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 10_000.0), rec("y", "A", 6_000.0).ends(Outcome::Ok), rec("z", "A", 6_400.0)]);
+    let f = w.flow("f", 10_001.0);
+    assert_eq!((f.totals.events, f.totals.late, f.totals.started, f.totals.outcomes.ok), (3, 1, 3, 1));
+    assert_eq!(f.history.s1.range(0, i64::MAX).map(|p| p.events).sum::<u32>(), 2);
+}

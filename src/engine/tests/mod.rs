@@ -1,0 +1,7 @@
+//! Tests of the engine as a whole.
+
+mod bounds;
+mod cases;
+mod lifecycle;
+mod properties;
+mod world;

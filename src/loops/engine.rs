@@ -1,0 +1,98 @@
+//! The engine's thread: the one owner of all state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::engine::{Checkpoint, Engine};
+use crate::model::Input;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Metrics;
+
+/// After a partition was opened its position becomes durable at the next quiet moment, at most this
+/// much later: readers wait for it before their first read.
+const OPEN_SETTLE: Duration = Duration::from_millis(20);
+
+/// Owns the engine and its channels.
+pub struct EngineLoop {
+    /// The state.
+    pub engine: Engine,
+    /// From readers and ticker.
+    pub input: Receiver<Input>,
+    /// To the web edge: newest wins.
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+    /// To the keeper: one slot.
+    pub keeper: SyncSender<Checkpoint>,
+    /// True from the moment a checkpoint is handed over until it is durable.
+    pub keeper_busy: Arc<AtomicBool>,
+    /// Self-metrics.
+    pub metrics: Metrics,
+}
+
+impl EngineLoop {
+    /// Runs until every sender is gone, then hands the last checkpoint to the keeper.
+    pub fn run(mut self) {
+        let mut urgent: Option<Instant> = None;
+        loop {
+            let next = match urgent {
+                None => self.input.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(since) => {
+                    let left = OPEN_SETTLE.saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        // A keeper that is busy is asked again after another settling time.
+                        urgent = (!self.checkpoint()).then(Instant::now);
+                        continue;
+                    }
+                    self.input.recv_timeout(left)
+                }
+            };
+            match next {
+                Ok(Input::Open(open)) => {
+                    self.engine.open(&open);
+                    urgent = urgent.or_else(|| Some(Instant::now()));
+                }
+                Ok(Input::Checkpoint) => {
+                    if self.checkpoint() {
+                        urgent = None;
+                    }
+                }
+                Ok(input) => self.apply(input),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // The keeper may still be busy: this one waits, for it is the last.
+        let _gone = self.keeper.send(self.engine.checkpoint());
+    }
+
+    fn apply(&mut self, input: Input) {
+        match input {
+            Input::Batch(batch) => {
+                self.engine.apply(&batch);
+                self.metrics.batches(1);
+            }
+            Input::Tail(tail) => self.engine.tail(&tail),
+            Input::State(source, state, at) => self.engine.state(&source, &state, at),
+            Input::Gap(source, from, to, at) => self.engine.gap(&source, from, to, at),
+            Input::Tick(now) => {
+                let began = Instant::now();
+                self.snapshot.send_replace(self.engine.tick(now));
+                self.metrics.tick(began.elapsed().as_secs_f64());
+            }
+            Input::Open(_) | Input::Checkpoint => {}
+        }
+    }
+
+    /// Hands all changes to the keeper if it is idle. False: it is busy, nothing was taken.
+    fn checkpoint(&mut self) -> bool {
+        // The engine is asked for its changes only when they can be taken: asking clears its dirty marks.
+        if self.keeper_busy.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let _gone = self.keeper.send(self.engine.checkpoint());
+        true
+    }
+}

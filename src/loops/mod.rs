@@ -1,0 +1,22 @@
+//! The loops of the process: each receives, makes one pure call, and sends.
+//!
+//! ```text
+//! readers --Input--> engine --watch<Arc<Snapshot>>--> web
+//!   ^   ticker --Tick-^  |
+//!   |                    +--Checkpoint (one slot)--> keeper --> store
+//!   +-------- watch<Arc<Positions>> <------------------+------> watch<Arc<Durable>> --> /metrics
+//! ```
+
+mod engine;
+mod keeper;
+mod status;
+mod ticker;
+
+pub use engine::EngineLoop;
+pub use keeper::{Keeper, KeeperState};
+pub use status::StatusLoop;
+pub use ticker::Ticker;
+
+/// Batches between the readers and the engine. Eight batches of 512 events are about 2 ms of work:
+/// enough to keep the engine busy, little enough that backpressure reaches the reader at once.
+pub const INPUT_QUEUE: usize = 8;

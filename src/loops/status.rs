@@ -1,0 +1,105 @@
+//! Gathers what pages say about the process itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::KeeperState;
+use crate::broker::{ClusterHealth, DecodeSample, Stop};
+use crate::web::Status;
+
+/// How often the status is looked at.
+const EVERY: Duration = Duration::from_millis(250);
+/// Samples kept in all, whatever the number of streams.
+const SAMPLES: usize = 200;
+
+/// Owns the status of the process.
+pub struct StatusLoop {
+    /// What does not change.
+    pub base: Status,
+    /// Health of each cluster: name, kind, newest.
+    pub clusters: Vec<(String, &'static str, watch::Receiver<ClusterHealth>)>,
+    /// State of the checkpoints.
+    pub keeper: watch::Receiver<KeeperState>,
+    /// Undecodable records.
+    pub samples: Receiver<DecodeSample>,
+    /// Samples kept per stream: `limits.decode_samples`.
+    pub samples_per_stream: usize,
+    /// To pages: newest wins.
+    pub out: watch::Sender<Arc<Status>>,
+    /// Asks to stop.
+    pub stop: Stop,
+}
+
+impl StatusLoop {
+    /// Runs until stopped.
+    pub fn run(self) {
+        let mut kept: VecDeque<DecodeSample> = VecDeque::new();
+        while !self.stop.is_set() {
+            // A flood of samples must not turn into a flood of statuses: they are gathered for a while.
+            let due = Instant::now() + EVERY;
+            while let Some(left) = due.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+                match self.samples.recv_timeout(left) {
+                    Ok(sample) => keep(&mut kept, sample, self.samples_per_stream),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => std::thread::sleep(left),
+                }
+            }
+            let keeper = self.keeper.borrow().clone();
+            self.out.send_replace(Arc::new(Status {
+                checkpoint_at: keeper.committed_at,
+                checkpoint_error: keeper.error,
+                clusters: self.clusters.iter().map(|(n, k, h)| (n.clone(), *k, h.borrow().clone())).collect(),
+                samples: kept.iter().cloned().collect(),
+                ..self.base.clone()
+            }));
+        }
+    }
+}
+
+/// Keeps the newest `per_stream` samples of each stream and at most [`SAMPLES`] in all.
+fn keep(kept: &mut VecDeque<DecodeSample>, sample: DecodeSample, per_stream: usize) {
+    let same = |s: &&DecodeSample| s.cluster == sample.cluster && s.stream == sample.stream;
+    if kept.iter().filter(same).count() >= per_stream
+        && let Some(oldest) = kept.iter().position(|s| same(&s))
+    {
+        kept.remove(oldest);
+    }
+    if kept.len() >= SAMPLES {
+        kept.pop_front();
+    }
+    kept.push_back(sample);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DecodeReason, Timestamp};
+
+    fn sample(stream: &str, position: u64) -> DecodeSample {
+        DecodeSample {
+            cluster: "main".into(),
+            stream: stream.into(),
+            partition: 0,
+            position,
+            reason: DecodeReason::InvalidJson,
+            detail: String::new(),
+            preview: String::new(),
+            at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn the_newest_samples_of_each_stream_are_kept() {
+        let mut kept = VecDeque::new();
+        for n in 0..5 {
+            keep(&mut kept, sample("a", n), 2);
+        }
+        keep(&mut kept, sample("b", 9), 2);
+        let seen: Vec<_> = kept.iter().map(|s| (s.stream.as_str(), s.position)).collect();
+        assert_eq!(seen, [("a", 3), ("a", 4), ("b", 9)]);
+    }
+}

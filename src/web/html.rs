@@ -1,0 +1,123 @@
+//! Pages, their files and their live streams.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::App;
+use super::error::Problem;
+use super::frame::Spec;
+use super::handoff::Ticket;
+use super::page::{self, View};
+use super::sse::Encoding;
+use super::viewer::Viewer;
+
+/// Longest `Last-Event-ID` that can be ours.
+const LAST_ID_BYTES: usize = 100;
+
+/// `/`
+pub async fn overview(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Overview, query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/flows/{flow}`
+pub async fn flow(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    render(&app, &View::Flow(name), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/status`
+pub async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Status, query.as_deref().unwrap_or(""), &headers)
+}
+
+fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
+    let viewer = Viewer::of(query, headers);
+    let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
+    let context = viewer.context(&snapshot, &status, &app.base);
+    match page::page(view, &context) {
+        Some(html) => vary(Html(html).into_response()),
+        None => {
+            let detail = format!("There is no {view}.");
+            let html = page::error_page(404, "Not found", &detail, &context);
+            vary((StatusCode::NOT_FOUND, Html(html)).into_response())
+        }
+    }
+}
+
+/// A cookie or the browser's language decides where the URL is silent.
+fn vary(mut response: Response) -> Response {
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie, accept-language"));
+    response
+}
+
+/// Nothing is served here: a page for browsers, problem+json for everybody else.
+pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
+    let path = request.uri().path();
+    let text = |name| request.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or("");
+    if !text(header::ACCEPT).contains("text/html") || path.starts_with("/api/") {
+        return Problem::not_found(format!("nothing is served under {path}")).into_response();
+    }
+    let viewer = Viewer::of(request.uri().query().unwrap_or(""), request.headers());
+    let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
+    let context = viewer.context(&snapshot, &status, &app.base);
+    let html = page::error_page(404, "Not found", &format!("Nothing is served under {path}."), &context);
+    vary((StatusCode::NOT_FOUND, Html(html)).into_response())
+}
+
+/// The route exists, but not for this method.
+pub async fn method_not_allowed(request: Request) -> Response {
+    let detail = format!("{} is not allowed here; see the header Allow", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
+}
+
+/// `/assets/{hash}/{name}`: embedded, found by exact name, kept by browsers for ever.
+pub async fn asset(Path(path): Path<String>) -> Response {
+    let Some(asset) = page::asset(&path) else { return Problem::not_found("no such file").into_response() };
+    let headers =
+        [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, asset.bytes).into_response()
+}
+
+/// `/live/{view}`: the frames of a view. `Last-Event-ID` comes as a header, or as `last_event_id` from a
+/// client that made its stream anew.
+pub async fn live(
+    State(app): State<Arc<App>>,
+    ticket: Option<Extension<Arc<Ticket>>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let segment = uri.path().strip_prefix("/live/").unwrap_or("");
+    let unknown = || Problem::not_found("no such view; live views are overview, flow/{flow}, status");
+    let view = View::parse(segment).ok_or_else(unknown)?;
+    let query = uri.query().unwrap_or("");
+    let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
+    let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
+    let encoding = Encoding::accepted(headers);
+    let spec = Spec { view, viewer: Viewer::of(query, headers) };
+    let subscriber = app.hub.subscribe(spec, encoding, last_id.filter(|id| id.len() <= LAST_ID_BYTES))?;
+    // Only the framing that the fan-out speaks leaves hyper: chunks of HTTP/1.1.
+    let leaves = request.version() == Version::HTTP_11 && request.method() == Method::GET;
+    let body = match ticket {
+        Some(Extension(ticket)) if leaves => ticket.depart(subscriber),
+        _ if request.method() == Method::HEAD => axum::body::Body::empty(),
+        _ => app.hub.body(subscriber),
+    };
+    let mut response = Response::new(body);
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // nginx would hold frames back until its buffer is full.
+    out.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    out.insert(header::VARY, HeaderValue::from_static("accept-encoding, cookie, accept-language"));
+    if encoding == Encoding::Gzip {
+        out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}

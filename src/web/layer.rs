@@ -1,0 +1,148 @@
+//! What holds for every answer: headers, caps, the guards against other sites, ids, timeouts, panics.
+
+use std::any::Any;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Span;
+
+use super::App;
+use super::error::Problem;
+use crate::telemetry::propagate::adopt;
+
+/// No inline script or style, nothing from elsewhere, nobody frames us.
+pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// An answer that is not there by then is a 503. Streams are not counted: their head is out at once.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer ids of requests are replaced by our own.
+const REQUEST_ID_BYTES: usize = 64;
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers of every answer.
+pub async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Times every answer, by the template of its route.
+pub async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = std::time::Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        _ => "_OTHER",
+    };
+    let response = next.run(request).await;
+    app.context.metrics.http(began.elapsed().as_secs_f64(), method, &route, response.status().as_u16());
+    response
+}
+
+/// Drops ids of requests that could not stand in a log line; a layer below makes one where there is none.
+pub async fn sane_request_id(mut request: Request, next: Next) -> Response {
+    let sane = |v: &HeaderValue| {
+        let bytes = v.as_bytes();
+        bytes.len() <= REQUEST_ID_BYTES && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    };
+    if request.headers().get(&REQUEST_ID).is_some_and(|v| !sane(v)) {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    next.run(request).await
+}
+
+/// Refuses what another web site makes a browser send: a name that was rebound to loopback, a cross-site POST.
+pub async fn same_site(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match check_site(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn check_site(app: &App, request: &Request) -> Result<(), Problem> {
+    let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let host = text("host").or_else(|| request.uri().authority().map(Authority::as_str));
+    // Without a Host no browser speaks: HTTP/1.0, in-process callers.
+    if let Some(host) = host
+        && app.config.loopback
+        && !is_local(host)
+        && !app.config.public_host().is_some_and(|ours| ours.eq_ignore_ascii_case(host))
+    {
+        let detail = format!("{host:?} is not a name of this server; set public_url to serve it under this name");
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let foreign = match text("sec-fetch-site") {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        // Older browsers say only the origin; what says neither is no browser.
+        None => text("origin").is_some_and(|origin| origin.split_once("://").map(|(_, o)| o) != host),
+    };
+    if foreign {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "requests that change something must come from our own pages"));
+    }
+    Ok(())
+}
+
+/// `localhost`, `127.0.0.0/8`, `[::1]`, each with or without port.
+fn is_local(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback())
+        || address.parse::<Ipv6Addr>().is_ok_and(|a| a.is_loopback())
+}
+
+/// Ends requests that take too long.
+pub async fn timeout(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| Problem::busy(format!("no answer within {REQUEST_TIMEOUT:?}"), 5).into_response())
+}
+
+/// A panic in a handler is our defect: the caller gets a 500, the log the words.
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = words.unwrap_or("?"), "a request handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect of ours; the log has the details").into_response()
+}
+
+/// The span of a request: the route's template, never the path, so that its names are few.
+pub fn span(request: &Request) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let id = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let method = request.method();
+    let name = format!("{method} {route}");
+    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server", http.request.method = %method, http.route = route, id);
+    adopt(&span, request.headers());
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_local() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "127.0.0.1.evil.example", "", "a b"]
+        {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `POST /transactions`: the write side. 202 means that the log has acknowledged every event.
+
+mod form;
+mod item;
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::App;
+use super::auth::Caller;
+use super::error::Problem;
+use crate::broker::{Appended, WriteError};
+use crate::store::{Claim, StoreError, StoredAnswer};
+use form::Form;
+use item::{Prepared, Rules};
+
+/// Longest `Idempotency-Key`.
+const KEY_BYTES: usize = 255;
+/// When to try again while the log does not acknowledge, seconds.
+const LOG_DOWN_RETRY: u32 = 5;
+/// When to try again after a conflict on an idempotency key, seconds.
+const CONFLICT_RETRY: u32 = 1;
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    id: &'a str,
+    transaction_id: &'a str,
+    #[serde(flatten)]
+    at: &'a Appended,
+}
+
+/// The handler.
+pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    if app.context.publish.is_none() {
+        return Err(Problem::not_found("ingest is off: name a cluster and a stream under [publish]"));
+    }
+    let (parts, body) = request.into_parts();
+    let form = Form::of(&parts.headers)?;
+    let key = idempotency_key(&parts)?;
+    let body = read(&parts.headers, body, app.config.limits.body_bytes).await?;
+    let rules = Rules::new(&app.context.limits, (app.context.now)(), &parts.headers);
+    let items = form.items(&body, &parts.headers, &rules, app.config.limits.body_events)?;
+    // A task of its own: a caller that hangs up must not leave a key claimed or an append half told.
+    let work = tokio::spawn(async move {
+        match key {
+            Some(key) => once(&app, key, &parts.headers, &body, items).await,
+            None => append(&app, items).await.map(|answer| respond(answer, false)),
+        }
+    });
+    work.await.unwrap_or_else(|error| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
+}
+
+/// Does the work at most once per key and gives the stored answer again.
+async fn once(
+    app: &App,
+    key: String,
+    headers: &HeaderMap,
+    body: &[u8],
+    items: Vec<Prepared>,
+) -> Result<Response, Problem> {
+    let mut hash = Sha256::new();
+    // The same bytes mean something else under another type.
+    hash.update(headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes));
+    hash.update([0]);
+    hash.update(body);
+    let (body_hash, now) = (hash.finalize().into(), (app.context.now)());
+    match on_ledger(app, &key, move |keys, key| keys.claim(key, body_hash, now)).await? {
+        Claim::Fresh => {}
+        Claim::Replay(answer) => return Ok(respond(answer, true)),
+        Claim::OtherBody => {
+            let mut problem = Problem::field("header:Idempotency-Key", "was used before with another body");
+            problem.status = StatusCode::UNPROCESSABLE_ENTITY;
+            return Err(problem);
+        }
+        Claim::InProgress => {
+            let mut problem = Problem::new(StatusCode::CONFLICT, "a request with this Idempotency-Key is under way");
+            problem.retry_after = Some(CONFLICT_RETRY);
+            return Err(problem);
+        }
+    }
+    let claimed = Claimed { app, key: &key };
+    let answer = append(app, items).await?;
+    let stored = answer.clone();
+    on_ledger(app, &key, move |keys, key| keys.finish(key, &stored)).await?;
+    std::mem::forget(claimed);
+    Ok(respond(answer, false))
+}
+
+/// Gives the key back unless the answer was stored.
+struct Claimed<'a> {
+    app: &'a App,
+    key: &'a str,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.app.context.idempotency.release(self.key);
+    }
+}
+
+/// Asks the ledger off the async threads: it waits for the disk.
+async fn on_ledger<T: Send + 'static>(
+    app: &App,
+    key: &str,
+    ask: impl FnOnce(&dyn crate::store::IdempotencyKeys, &str) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
+    let (keys, key) = (Arc::clone(&app.context.idempotency), key.to_owned());
+    let asked = tokio::task::spawn_blocking(move || ask(&*keys, &key)).await;
+    match asked {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Problem::busy(format!("the ledger of idempotency keys: {error}"), LOG_DOWN_RETRY)),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+/// Appends all items and says where they lie.
+async fn append(app: &App, items: Vec<Prepared>) -> Result<StoredAnswer, Problem> {
+    let Some(publish) = &app.context.publish else { return Err(Problem::not_found("ingest is off")) };
+    let (names, records): (Vec<_>, Vec<_>) = items.into_iter().map(|i| ((i.id, i.transaction_id), i.record)).unzip();
+    let appended = publish.write.append(&publish.stream, records).await.map_err(|error| match error {
+        WriteError::Unavailable(_) => Problem::busy(error.to_string(), LOG_DOWN_RETRY),
+        WriteError::Refused(_) => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
+    })?;
+    if appended.len() != names.len() {
+        let detail = format!("the log acknowledged {} of {} events", appended.len(), names.len());
+        return Err(Problem::busy(detail, LOG_DOWN_RETRY));
+    }
+    let accepted = names.iter().zip(&appended).map(|((id, transaction_id), at)| Accepted { id, transaction_id, at });
+    let body = serde_json::json!({"accepted": accepted.collect::<Vec<_>>()});
+    Ok(StoredAnswer { status: StatusCode::ACCEPTED.as_u16(), body: body.to_string().into_bytes() })
+}
+
+fn respond(answer: StoredAnswer, replayed: bool) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::ACCEPTED);
+    let mut response = (status, answer.body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The key as the ledger knows it: one user's keys are no other's.
+fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
+    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= KEY_BYTES);
+    let key = key.ok_or_else(|| {
+        Problem::field("header:Idempotency-Key", format!("1 to {KEY_BYTES} printable ASCII characters"))
+    })?;
+    let caller = parts.extensions.get::<Caller>().map_or("", |c| &*c.0);
+    Ok(Some(format!("{caller}\n{key}")))
+}
+
+async fn read(headers: &HeaderMap, body: Body, cap: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than limits.body_bytes = {cap} bytes"))
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|n| n > cap) {
+        return Err(too_large());
+    }
+    to_bytes(body, cap).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
+            return too_large();
+        }
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+    })
+}

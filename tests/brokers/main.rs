@@ -1,0 +1,55 @@
+//! Tests against real brokers: one of each kind for the whole binary, tests one after the other.
+//!
+//! Without the servers nothing fails: every test is counted as skipped in the closing line, with the reason.
+//! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
+
+#[path = "../support/kafka.rs"]
+mod kafka;
+mod outage;
+mod raw;
+mod reading;
+mod rig;
+mod streams;
+mod writing;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// A test gets the broker as the test before it left it: running.
+pub type Test = fn(&mut kafka::Broker);
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS].concat();
+    let chosen: Vec<(&str, Test)> = all
+        .into_iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))
+        .collect();
+    if std::env::args().any(|argument| argument == "--list") {
+        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let libs = match kafka::libs() {
+        Ok(libs) => libs,
+        Err(why) => {
+            chosen.iter().for_each(|(name, _)| println!("test {name} ... skipped: {why}"));
+            println!("brokers: 0 passed, 0 failed, {} skipped", chosen.len());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let mut broker = kafka::Broker::start(&libs);
+    let mut failed = Vec::new();
+    for (name, test) in &chosen {
+        let began = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| test(&mut broker)));
+        println!("test {name} ... {} ({:.1?})", if result.is_ok() { "ok" } else { "FAILED" }, began.elapsed());
+        if result.is_err() {
+            failed.push(*name);
+            broker.kill(); // whatever state the test left it in
+            broker.resurrect();
+        }
+    }
+    println!("brokers: {} passed, {} failed, 0 skipped {failed:?}", chosen.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,80 @@
+// Screenshots of every page in the states that matter: to be looked at by people, kept in .cache/screenshots.
+import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SHOTS, browse, serve, until } from './server.mjs';
+
+const LOOKS = [
+  ['light', { colorScheme: 'light' }, ''],
+  ['dark', { colorScheme: 'dark' }, ''],
+  ['phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }, ''],
+  ['korean', { colorScheme: 'light' }, 'lang=ko'],
+  ['contrast', { colorScheme: 'dark' }, 'theme=contrast'],
+];
+
+/** Fails where something hangs over the right edge: a page that scrolls sideways is broken. */
+async function shoot(page, name) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wide <= 1, `${name}: ${wide} px hang over the right edge`);
+  await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
+}
+
+test('pages in light, dark, phone, Korean, high contrast', async () => {
+  const server = await serve(['demo', '--seed', '11']);
+  try {
+    await until('history', async () => (await fetch(`${server.url}/api/v1/flows/checkout`)).status === 200);
+    for (const [look, options, query] of LOOKS) {
+      const { browser, page } = await browse(options);
+      try {
+        for (const path of ['/', '/flows/checkout', '/status']) {
+          await page.goto(`${server.url}${path}${query ? `?${query}` : ''}`);
+          await until('live', async () => (await page.getAttribute('#conn', 'data-state')) === 'live');
+          await shoot(page, `${path === '/' ? 'overview' : path.split('/')[1]}-${look}`);
+        }
+      } finally {
+        await browser.close();
+      }
+    }
+  } finally {
+    await server.end();
+  }
+});
+
+test('empty: the first page of a server without configuration', async () => {
+  const server = await serve([]);
+  const { browser, page } = await browse();
+  try {
+    await page.goto(server.url);
+    assert.match(await page.textContent('main'), /curl/);
+    await shoot(page, 'empty');
+    await page.goto(`${server.url}/flows/no-such-flow`);
+    await shoot(page, 'not-found');
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});
+
+test('unreachable: a Kafka that is not there is named, and nothing is shown as zero', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'streamgauge-'));
+  const config = join(dir, 'streamgauge.toml');
+  writeFileSync(config, '[[cluster]]\nname = "main"\nkind = "kafka"\nbootstrap_servers = "127.0.0.1:1"\n[[stream]]\ncluster = "main"\nname = "orders"\n');
+  const server = await serve(['--config', config], { dir: join(dir, 'data') });
+  const { browser, page } = await browse();
+  try {
+    await until('the cluster is known to be away', async () => {
+      const ready = await fetch(`${server.url}/readyz`);
+      assert.equal(ready.status, 200, 'a cluster that is down never makes the dashboard unready');
+      await page.goto(`${server.url}/status`);
+      return /127\.0\.0\.1:1|unreachable|cannot/i.test(await page.textContent('main'));
+    }, 20_000);
+    await shoot(page, 'unreachable-status');
+    await page.goto(server.url);
+    await shoot(page, 'unreachable-overview');
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});

@@ -1,0 +1,11 @@
+//! One module per promise or subject.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod light;
+mod live;
+mod one_command;
+mod self_check;
+mod true_numbers;

@@ -1,0 +1,96 @@
+//! Recorded inputs, told again: to another engine, or from another moment on.
+
+use std::sync::Arc;
+
+use streamgauge::engine::Engine;
+use streamgauge::model::Input;
+use streamgauge::snapshot::Snapshot;
+
+use super::store::{Handed, MemoryStore};
+
+/// Tells one input; those that answer are not told this way.
+pub fn feed(engine: &mut Engine, input: &Input) {
+    match input {
+        Input::Open(open) => engine.open(open),
+        Input::Batch(batch) => engine.apply(batch),
+        Input::Tail(tail) => engine.tail(tail),
+        Input::State(source, state, at) => engine.state(source, state, *at),
+        Input::Gap(source, from, to, at) => engine.gap(source, *from, *to, *at),
+        Input::Tick(_) | Input::Checkpoint => {}
+    }
+}
+
+/// Tells a script to an engine and its store; hands out all that it showed.
+pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> Vec<Arc<Snapshot>> {
+    let mut shown = Vec::new();
+    for input in script {
+        match input {
+            Input::Tick(now) => shown.push(engine.tick(*now)),
+            Input::Checkpoint => store.commit(&Handed::from(engine.checkpoint()).changes),
+            other => feed(engine, other),
+        }
+    }
+    shown
+}
+
+/// All that a snapshot says of flows, streams and partitions: one line for each thing.
+pub fn told(snapshot: &Snapshot) -> String {
+    let mut lines = Vec::new();
+    for f in &snapshot.flows {
+        let mut put = |what: String| lines.push(format!("{} {what}", f.name));
+        put(format!("{:?} {:?} {:?} {} {}", f.watermark, f.left_out, f.inexact, f.transactional, f.never_ends));
+        put(format!("{:?}", f.totals));
+        f.windows.iter().for_each(|w| put(format!("{w:?}")));
+        f.stages.iter().for_each(|s| put(format!("{s:?}")));
+        f.hops.iter().for_each(|h| put(format!("{h:?}")));
+        put(format!("oldest {:?}", f.oldest));
+        put(format!("stuck {} {:?}", f.stuck_total, f.stuck));
+        for series in [&f.history.s1, &f.history.s10, &f.history.m1] {
+            let points = series.range(i64::MIN, i64::MAX);
+            points.for_each(|p| put(format!("{} {p:?}", series.step)));
+        }
+    }
+    lines.extend(snapshot.streams.iter().map(|s| format!("{s:?}")));
+    lines.extend(snapshot.sources.iter().map(|s| format!("{s:?}")));
+    lines.join("\n")
+}
+
+/// The first line in which two texts differ.
+pub fn first_difference(a: &str, b: &str) -> Option<String> {
+    let mut pairs = a.lines().zip(b.lines());
+    match pairs.find(|(x, y)| x != y) {
+        Some((x, y)) => Some(format!("\n    {x}\n    {y}")),
+        None => (a.lines().count() != b.lines().count()).then(|| "one says more than the other".to_owned()),
+    }
+}
+
+/// Every record of a flow in the order of the log, for looking at a seed that failed.
+pub fn records_of(flow: &str, seen: &[super::record::Seen], history: i64) -> String {
+    let mut lines = Vec::new();
+    for source in seen {
+        let cuts = super::oracle::cut::cuts(source, history);
+        for (record, cut) in source.records.iter().zip(cuts).filter(|(r, _)| r.flow == flow) {
+            let seconds = |t: i64| (t - super::generate::EPOCH * 1_000_000) as f64 / 1e6;
+            let key = &source.key;
+            let line = format!(
+                "{} {:.3} cut, {:?} event, {:.3} visible, {}/{}/{} {}, {} {} {:?} {:?} redrive {}",
+                record.transaction,
+                cut.at.map_or(f64::NAN, seconds),
+                record.event_time.map(|t| seconds(t.0)),
+                seconds(record.visible.0),
+                key.stream,
+                key.generation,
+                key.partition,
+                record.position,
+                record.stage,
+                record.id,
+                record.status,
+                record.outcome,
+                record.redrive
+            );
+            lines.push((record.transaction.clone(), cut.at, line));
+        }
+    }
+    lines.sort();
+    lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
+}
