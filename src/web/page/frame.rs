@@ -86,13 +86,12 @@ impl Frame {
             here: *s == cx.range_seconds,
             value: s.to_string(),
         });
-        let languages =
-            [(Locale::En, "English"), (Locale::Ko, "\u{d55c}\u{ad6d}\u{c5b4}")].map(|(locale, name)| Choice {
-                href: kit.url_with(view, &[("lang", Some(locale.code()))]),
-                label: name.to_owned(),
-                here: locale == cx.locale,
-                value: locale.code().to_owned(),
-            });
+        let languages = [(Locale::En, t.english), (Locale::Ko, t.korean)].map(|(locale, name)| Choice {
+            href: kit.url_with(view, &[("lang", Some(locale.code()))]),
+            label: name.to_owned(),
+            here: locale == cx.locale,
+            value: locale.code().to_owned(),
+        });
         let themes = Theme::ALL.map(|theme| Choice {
             href: kit.url_with(view, &[("theme", Some(theme.name()))]),
             label: t.theme(theme.name()).to_owned(),
