@@ -121,13 +121,15 @@ pub struct Engine {
     copies: Copies,
     stones: Tombstones,
     overflow: Overflow,
+    /// The flow of the last event: the next one's is most often the same.
+    last_flow: u16,
     /// Nothing cut before it will be read any more, in any stream.
     low: Option<i64>,
     now: Timestamp,
     books_error: Option<String>,
     revision: u64,
     checkpoints: u64,
-    scratch: Scratch,
+    scratch: Option<Box<Scratch>>,
 }
 
 impl Engine {
@@ -148,12 +150,13 @@ impl Engine {
             copies: Copies::new(limits.dedup_events / 8),
             stones: Tombstones::new(limits.tombstones),
             overflow: Overflow::default(),
+            last_flow: 0,
             low: None,
             now: Timestamp::default(),
             books_error: None,
             revision: 0,
             checkpoints: 0,
-            scratch: Scratch::default(),
+            scratch: None,
             specs: flows,
             limits,
         };
@@ -183,7 +186,7 @@ impl Engine {
             return;
         };
         for flow in 0..self.flows.len() {
-            if self.flows[flow].state.streams.contains_key(&stream) {
+            if self.flows[flow].state.streams.contains(&stream) {
                 self.learn_beginning(flow as u16, stream);
             }
         }
@@ -234,8 +237,7 @@ impl Engine {
         source.expired += to - from;
         source.next = to;
         source.unsaved = true;
-        // Nothing before the partition's own watermark can be missing.
-        let since = source.read_to().unwrap_or(i64::MIN);
+        let since = source.times.frontier().unwrap_or(i64::MIN);
         let stream_number = source.stream;
         let stream = &mut self.streams[usize::from(stream_number)];
         stream.state.holes.open(number, since);
@@ -243,24 +245,24 @@ impl Engine {
         stream.unsaved = true;
         self.holes_changed(stream_number, since);
         let stream = &self.streams[usize::from(stream_number)];
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream_number)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream_number)) {
             flow.inexact(since, || expired_words(stream));
         }
     }
 
     /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
     fn holes_changed(&mut self, stream: u16, from: i64) {
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream)) {
             if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
                 flow.revisit();
             }
         }
     }
 
-    /// A flow was seen in a stream, earlier than ever before.
-    fn seen_in(&mut self, flow: u16, stream: u16, cut: i64) {
+    /// A flow was seen in a stream for the first time.
+    fn seen_in(&mut self, flow: u16, stream: u16) {
         let it = &mut self.flows[usize::from(flow)];
-        it.state.streams.insert(stream, cut);
+        it.state.streams.insert(stream);
         it.unsaved = true;
         let seen = &self.streams[usize::from(stream)];
         if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
@@ -326,7 +328,7 @@ impl Engine {
     }
 
     fn add_flow(&mut self, name: &str) -> u16 {
-        let flow = Flow::new(name, self.declared(name), &self.limits, self.seed);
+        let flow = Flow::new(name, self.declared(name), &self.limits);
         self.push_flow(flow)
     }
 
