@@ -244,7 +244,7 @@ fn send(producer: &BaseProducer, n: u64) {
         producer.poll(Duration::from_millis(10));
         record = again;
     }
-    if n % 1_000 == 0 {
+    if n.is_multiple_of(1_000) {
         producer.poll(Duration::ZERO);
     }
 }

@@ -130,7 +130,7 @@ fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
         let started_again = script::tell(&mut restored, &mut restored_store, rest);
         // All of a snapshot is much text: the first ones, the last ones, and some between.
         let n = went_on.len();
-        let looks = |i: &usize| *i < 3 || *i + 3 > n || i % (n / 8 + 1) == 0;
+        let looks = |i: &usize| *i < 3 || *i + 3 > n || i.is_multiple_of(n / 8 + 1);
         let differs = |i: usize| {
             let found = script::first_difference(&script::told(&went_on[i]), &script::told(&started_again[i]))?;
             Some(format!("snapshot {i} of {n} after the restore: {found}"))

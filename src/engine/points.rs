@@ -70,8 +70,8 @@ impl Points {
     /// Redraws what changed since the last time, then lets go of the seconds behind the history.
     pub fn draw(&mut self, seconds: &mut Seconds, frame: Frame) {
         let dirty = seconds.take_undrawn();
-        let spans = match self.drawn {
-            None => vec![frame.first..frame.complete_to],
+        let spans: Vec<std::ops::Range<i64>> = match self.drawn {
+            None => std::iter::once(frame.first..frame.complete_to).collect(),
             Some(old) => {
                 let partial = old.partial_from.min(frame.partial_from)..frame.complete_to;
                 let changed = (old.partial_from != frame.partial_from).then_some(partial);

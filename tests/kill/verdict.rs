@@ -190,7 +190,7 @@ fn waiting(name: &str, data: &Value, expected: &FlowExpected, out: &mut Vec<Stri
             out.push(format!("{name} waiting {id}: shown {row}, expected at {}", verdict.waiting_at));
         }
         let started = row["started_at"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        if started.map(|t| t.as_millisecond()) != Some(verdict.start.0.div_euclid(1_000)) {
+        if started.map(jiff::Timestamp::as_millisecond) != Some(verdict.start.0.div_euclid(1_000)) {
             out.push(format!("{name} waiting {id}: shown {row}, expected since {}", verdict.start.0));
         }
     }

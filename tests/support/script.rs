@@ -60,7 +60,7 @@ pub fn told(snapshot: &Snapshot) -> String {
         for series in [&f.history.s1, &f.history.s10, &f.history.m1] {
             // How much older than its bound the oldest chunk is kept is nobody's business.
             let kept = if series.step == 1 { 3_000 } else { i64::MAX / 2 };
-            let points = series.range(f.watermark.map_or(0, |w| w.second()) - kept, i64::MAX);
+            let points = series.range(f.watermark.map_or(0, streamgauge::model::Timestamp::second) - kept, i64::MAX);
             points.for_each(|p| put(format!("{} {p:?}", series.step)));
         }
     }
