@@ -1,4 +1,4 @@
-//! Decoding: one record of any log becomes exactly one [`Event`], whatever its bytes are.
+//! Decoding: one record of any log becomes exactly one [`Event`](crate::model::Event), whatever its bytes are.
 //!
 //! ```text
 //! Record --> headers --> Decoder: format, else detection --> Draft --> BatchBuilder (Event + texts) --> Batch
