@@ -70,6 +70,7 @@ table! {
     conn_resumed: "Live again", "다시 실시간입니다";
     // levels and states
     ok: "OK", "정상";
+    unknown_why: "Not known: no sample, or nothing was read", "알 수 없음: 표본이 없거나 읽은 것이 없습니다";
     unknown: "unknown", "알 수 없음";
     level_warn: "Warning", "주의";
     level_bad: "Problem", "문제";

@@ -5,7 +5,9 @@ use crate::text::i18n::fill;
 use crate::text::number;
 use crate::web::page::kit::{Kit, Level, State};
 
-use super::{BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, ENOUGH, SHARE_BAD, SHARE_FLOOR, SHARE_WARN, TIMES_USUAL};
+use super::{
+    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, ENOUGH, SHARE_BAD, SHARE_FLOOR, SHARE_WARN, TIMES_MORE, TIMES_USUAL,
+};
 
 /// True while the flow's watermark is near the present: only then do its numbers speak of now.
 pub fn is_live(kit: &Kit, flow: &FlowView) -> bool {
@@ -39,14 +41,16 @@ impl Share {
         (self.ended > 0).then(|| self.not_ok as f64 / self.ended as f64)
     }
 
-    /// The verdict.
+    /// The verdict: against the hour where that is known, else by size alone. What is usual is no incident, though a
+    /// tenth of all is never fine.
     pub fn level(self) -> Level {
         let Some(share) = self.value() else { return Level::Unknown };
-        let unusual = self.usual.is_some_and(|u| share >= u * TIMES_USUAL);
+        let times = |n: f64| self.usual.is_none_or(|u| share >= u * n);
+        let tripled = self.usual.is_some() && times(TIMES_USUAL);
         match share {
             _ if self.ended < ENOUGH => Level::Ok,
-            s if s >= SHARE_BAD || (s >= SHARE_WARN && unusual) => Level::Bad,
-            s if s >= SHARE_WARN || (s >= SHARE_FLOOR && unusual) => Level::Warn,
+            s if s >= SHARE_BAD && times(TIMES_MORE) || s >= SHARE_WARN && tripled => Level::Bad,
+            s if s >= SHARE_BAD || s >= SHARE_WARN && times(TIMES_MORE) || s >= SHARE_FLOOR && tripled => Level::Warn,
             _ => Level::Ok,
         }
     }
@@ -123,8 +127,10 @@ mod tests {
         assert_eq!(level(10, 5, None), Level::Ok, "ten transactions are a handful");
         assert_eq!(level(1_000, 30, Some(0.03)), Level::Ok, "usual declines are no incident");
         assert_eq!(level(1_000, 30, Some(0.005)), Level::Warn);
-        assert_eq!(level(1_000, 60, Some(0.05)), Level::Warn);
+        assert_eq!(level(1_000, 60, Some(0.05)), Level::Ok);
+        assert_eq!(level(1_000, 60, Some(0.03)), Level::Warn);
         assert_eq!(level(1_000, 74, Some(0.004)), Level::Bad);
-        assert_eq!(level(1_000, 200, Some(0.2)), Level::Bad);
+        assert_eq!(level(1_000, 200, Some(0.2)), Level::Warn, "a fifth is never fine");
+        assert_eq!(level(1_000, 200, None), Level::Bad);
     }
 }

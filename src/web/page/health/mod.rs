@@ -10,14 +10,16 @@ pub use attention::{Item, attention};
 pub use flow::{failed_share, flow_state, is_live, ok_latency, slower, window};
 pub use source::{behind, cluster_state, furthest, not_read_yet, source_state};
 
-/// From this share of transactions not ended `ok` on, it is bad whatever was usual.
+/// From this share of transactions not ended `ok` on, it is bad, and never fine whatever was usual.
 pub const SHARE_BAD: f64 = 0.10;
-/// From this share on, it is worth a look whatever was usual; and bad where it is three times the usual.
+/// From this share on, it is worth a look where it is more than usual; and bad where it is three times the usual.
 pub const SHARE_WARN: f64 = 0.05;
 /// Below this share nothing is said, however quiet the hour before was.
 pub const SHARE_FLOOR: f64 = 0.01;
 /// Against the hour: a third more is noise, three times is an incident.
 pub const TIMES_USUAL: f64 = 3.0;
+/// Against the hour, which holds the minute itself: half as much again is more than noise.
+pub const TIMES_MORE: f64 = 1.5;
 /// A share or a percentile of fewer transactions says little.
 pub const ENOUGH: u64 = 20;
 /// At the tail a watermark is some 2 s old; older than this it is behind.
