@@ -1,6 +1,5 @@
 // Times in the browser's own zone, and numbers as the server writes them.
 export const words = document.getElementById("words").dataset;
-const korean = document.documentElement.lang === "ko";
 const two = (n) => String(n).padStart(2, "0");
 
 /** Time of day of epoch milliseconds, with seconds where asked for. */
@@ -26,7 +25,8 @@ export function zone() {
   document.getElementById("zone").textContent = words.zone.replace("{zone}", name);
 }
 
-const unit = (n, latin, hangul) => (korean ? `${n}${hangul}` : `${n} ${latin}`);
+// A Latin unit stands apart from its number, a Korean one does not.
+const unit = (n, name) => (/^[a-z]/.test(name) ? `${n} ${name}` : `${n}${name}`);
 const trim = (s) => (s.includes(".") ? s.replace(/\.?0+$/, "") : s);
 
 /** A rate: 0.42, 6.1, 287, 1,240. */
@@ -44,14 +44,14 @@ export function duration(s) {
   if (s == null || !Number.isFinite(s)) return "\u2013";
   const a = Math.abs(s);
   const sign = s < 0 ? "\u2212" : "";
-  if (a < 0.00995) return sign + (a === 0 ? "0" : (a * 1e3).toFixed(1)) + " ms";
-  if (a < 0.9995) return sign + (a * 1e3).toFixed(0) + " ms";
-  if (a < 9.95) return sign + unit(a.toFixed(1), "s", "초");
-  if (a < 99.5) return sign + unit(a.toFixed(0), "s", "초");
+  if (a < 0.00995) return sign + (a === 0 ? "0" : (a * 1e3).toFixed(1)) + " " + words.uMs;
+  if (a < 0.9995) return sign + (a * 1e3).toFixed(0) + " " + words.uMs;
+  if (a < 9.95) return sign + unit(a.toFixed(1), words.uS);
+  if (a < 99.5) return sign + unit(a.toFixed(0), words.uS);
   const n = Math.round(a);
-  const pair = (x, lx, hx, y, ly, hy) => sign + unit(x, lx, hx) + (y ? " " + unit(y, ly, hy) : "");
-  if (n < 3600) return pair(Math.floor(n / 60), "min", "분", n % 60, "s", "초");
-  return pair(Math.floor(n / 3600), "h", "시간", Math.floor((n % 3600) / 60), "min", "분");
+  const pair = (x, large, y, small) => sign + unit(x, large) + (y ? " " + unit(y, small) : "");
+  if (n < 3600) return pair(Math.floor(n / 60), words.uMin, n % 60, words.uS);
+  return pair(Math.floor(n / 3600), words.uH, Math.floor((n % 3600) / 60), words.uMin);
 }
 
 /** A number of an axis: 950, 1.2 k, 3.4 M. */

@@ -51,6 +51,8 @@ export class Live {
     on("frag", (data) => this.take(data));
     on("hist", (data) => this.charts?.hist(JSON.parse(data)));
     on("pt", (data) => this.charts?.pt(JSON.parse(data)));
+    // Ends every frame: also says that all is well where nothing changed.
+    on("tick", () => this.due || this.show("live"));
     on("bye", () => this.again("bye"));
     source.onerror = () => source === this.source && this.again("reconnecting");
   }

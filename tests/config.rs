@@ -325,7 +325,7 @@ fn commands_and_exit_codes() {
     let fake = Fake::default();
     assert_eq!(command(&[], &fake).0, Exit::Start, "what serve says is the answer");
     assert_eq!(command(&["demo", "--seed", "7", "--listen", "127.0.0.1:0"], &fake).0, Exit::Clean);
-    assert_eq!(*fake.calls.borrow(), ["serve 127.0.0.1:8080", "demo demo-data seed 7 rate 20 given true"]);
+    assert_eq!(*fake.calls.borrow(), ["serve 127.0.0.1:8080", "demo demo-data seed 7 rate 25 given true"]);
 
     let open = command(&["--listen", "0.0.0.0:0"], &fake);
     assert_eq!(open.0, Exit::Config);

@@ -15,6 +15,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Imports between rooms of one layer, each with its reason.
 const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("engine", "snapshot", "the engine builds the read model"),
+    ("text", "model", "times and numbers of the vocabulary as text"),
+    ("broker", "store", "the embedded log fails in the store's words: locked, damaged, format"),
+    ("loops", "web", "the status of the process is what pages show"),
     ("app", "config", "wiring is handed the whole configuration"),
     ("cli", "config", "commands read the configuration"),
     ("app", "cli", "the program that the command line runs"),
@@ -64,6 +67,7 @@ fn layer_of(room: &str) -> Option<usize> {
 fn imports(text: &str) -> Vec<String> {
     let mut rooms = Vec::new();
     for line in text.lines().filter(|l| !l.trim_start().starts_with("//")) {
+        let line = line.split(" // ").next().unwrap_or_default();
         for (at, _) in line.match_indices("crate::") {
             let preceded = line[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
             let room: String = line[at + 7..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
@@ -144,6 +148,7 @@ fn every_file_is_documented_short_and_plain() {
                 faults.push(format!("{name}: does not open with //!"));
             }
             let lines = text.lines().count();
+            let max = if path.to_string_lossy().contains("/tests") { MAX_TEST_LINES } else { max };
             if lines > max {
                 faults.push(format!("{name}: {lines} lines, at most {max}"));
             }
@@ -174,10 +179,10 @@ fn nothing_is_left_half_done() {
 }
 
 #[test]
-fn unsafe_code_stays_in_one_file() {
+fn unsafe_code_stays_in_one_place() {
     let faults: Vec<_> = files("src", "rs")
         .into_iter()
-        .filter(|p| !p.ends_with("src/broker/kafka/ffi.rs"))
+        .filter(|p| !p.starts_with("src/broker/kafka/ffi") && !p.ends_with("src/broker/kafka/ffi.rs"))
         .filter(|p| read(p).lines().any(|l| !l.trim_start().starts_with("//") && l.contains("unsafe ")))
         .collect();
     assert!(faults.is_empty(), "{faults:?}");

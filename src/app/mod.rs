@@ -20,11 +20,11 @@ use tokio::sync::watch;
 
 use crate::broker::Stop;
 use crate::cli::{DemoOptions, Exit};
-use crate::config::Config;
+use crate::config::{Config, pattern};
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
 use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
-use crate::model::Input;
+use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::Snapshot;
@@ -253,7 +253,22 @@ fn restore(config: &Config) -> Result<(Engine, Box<dyn StateStore>), StartError>
         seed: uuid::Uuid::now_v7().as_u64_pair().1,
     });
     store.load(&mut |key, bytes| restore.blob(key, bytes))?;
-    let engine = restore.finish().map_err(|e| StoreError::Damaged { path, detail: e.to_string() })?;
+    let mut engine = restore.finish().map_err(|e| StoreError::Damaged { path, detail: e.to_string() })?;
+    engine.restarted(wall());
+    for position in engine.positions().sources {
+        let key = position.key;
+        let wanted = |spec: &StreamSpec| {
+            *spec.cluster == *key.cluster
+                && match &spec.name {
+                    StreamName::Exact(name) => **name == *key.stream,
+                    StreamName::Pattern(text) => pattern(text).is_ok_and(|p| p.is_match(&key.stream)),
+                }
+        };
+        // What left the configuration is not waited for.
+        if !config.streams.iter().any(wanted) {
+            engine.state(&key, &SourceState::Gone, wall());
+        }
+    }
     Ok((engine, Box::new(store)))
 }
 

@@ -214,26 +214,3 @@ fn history_comes_first_and_a_log_that_refuses_is_asked_again() {
         assert!(times.is_sorted() && times.iter().all(|t| *t < T0 && T0.since(*t) <= HISTORY));
     }
 }
-
-#[test]
-#[ignore = "prints figures; meaningful in release only"]
-fn speed() {
-    fn now() -> Timestamp {
-        T0
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let log = broker::embedded::EmbeddedLog::open(dir.path(), broker::embedded::LogOptions::default(), now).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-    let began = std::time::Instant::now();
-    let done = runtime.block_on(begin(log.writer(), 1, 1.0, Begin::Backfill, now)).done;
-    println!("history of {} records in {:?}", done.history, began.elapsed());
-    let began = std::time::Instant::now();
-    let all = emissions(1, 900.0, false);
-    let scripted = began.elapsed();
-    let bytes: usize = all.iter().map(|e| event::record(e, None).payload.unwrap().len()).sum();
-    println!(
-        "script alone {scripted:?}, records {:?}, {} MB of payload",
-        began.elapsed() - scripted,
-        bytes / 1_000_000
-    );
-}

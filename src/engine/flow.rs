@@ -84,8 +84,8 @@ pub struct State {
     pub hops: Vec<(StageId, StageId)>,
     /// Counters.
     pub totals: Totals,
-    /// Streams in which it was seen.
-    pub streams: BTreeSet<u16>,
+    /// Streams in which it was seen, each with the least cut time of its events there.
+    pub streams: BTreeMap<u16, i64>,
     /// Its watermark.
     pub watermark: Option<i64>,
     /// First second in which it was seen.

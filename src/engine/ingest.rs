@@ -102,7 +102,7 @@ impl Engine {
             }
         }
         let name = Some(event.flow.of(text)).filter(|n| !n.is_empty()).unwrap_or(DEFAULT_FLOW);
-        let flow_number = self.flow_of(name, stream_number);
+        let flow_number = self.flow_of(name, stream_number, cut);
         let stream = &self.streams[usize::from(stream_number)];
         let flow = &mut self.flows[usize::from(flow_number)];
         let stage = if event.stage.is_empty() { &stream.state.name } else { event.stage.of(text) };
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// The number of a flow, which was seen in a stream.
-    fn flow_of(&mut self, name: &str, stream: u16) -> u16 {
+    fn flow_of(&mut self, name: &str, stream: u16, cut: Option<i64>) -> u16 {
         let number = match self.flow_index.get(name) {
             Some(number) => *number,
             None if self.flow_index.len() < self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
@@ -155,8 +155,9 @@ impl Engine {
                 self.other_flow()
             }
         };
-        if !self.flows[usize::from(number)].state.streams.contains(&stream) {
-            self.seen_in(number, stream);
+        let least = self.flows[usize::from(number)].state.streams.get(&stream).copied();
+        if least.is_none_or(|least| cut.is_some_and(|cut| cut < least)) {
+            self.seen_in(number, stream, cut.unwrap_or(i64::MAX));
         }
         number
     }

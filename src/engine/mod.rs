@@ -183,7 +183,7 @@ impl Engine {
             return;
         };
         for flow in 0..self.flows.len() {
-            if self.flows[flow].state.streams.contains(&stream) {
+            if self.flows[flow].state.streams.contains_key(&stream) {
                 self.learn_beginning(flow as u16, stream);
             }
         }
@@ -234,7 +234,8 @@ impl Engine {
         source.expired += to - from;
         source.next = to;
         source.unsaved = true;
-        let since = source.times.frontier().unwrap_or(i64::MIN);
+        // Nothing before the partition's own watermark can be missing.
+        let since = source.watermark().unwrap_or(i64::MIN);
         let stream_number = source.stream;
         let stream = &mut self.streams[usize::from(stream_number)];
         stream.state.holes.open(number, since);
@@ -242,24 +243,24 @@ impl Engine {
         stream.unsaved = true;
         self.holes_changed(stream_number, since);
         let stream = &self.streams[usize::from(stream_number)];
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream_number)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream_number)) {
             flow.inexact(since, || expired_words(stream));
         }
     }
 
     /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
     fn holes_changed(&mut self, stream: u16, from: i64) {
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
             if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
                 flow.revisit();
             }
         }
     }
 
-    /// A flow was seen in a stream for the first time.
-    fn seen_in(&mut self, flow: u16, stream: u16) {
+    /// A flow was seen in a stream, earlier than ever before.
+    fn seen_in(&mut self, flow: u16, stream: u16, cut: i64) {
         let it = &mut self.flows[usize::from(flow)];
-        it.state.streams.insert(stream);
+        it.state.streams.insert(stream, cut);
         it.unsaved = true;
         let seen = &self.streams[usize::from(stream)];
         if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {

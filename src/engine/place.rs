@@ -37,7 +37,8 @@ fn context_now(flow: &Flow, streams: &[Stream], events: &[Fact]) -> Context {
     let deadline = flow.rules.timeout.map(|t| start.cut.saturating_add(t));
     let passed = deadline.is_some_and(|d| flow.state.watermark > Some(d));
     let hole = |d: i64| {
-        let holes = |s: &u16| streams[usize::from(*s)].state.holes.any(start.cut, d);
+        // Only streams that carried the flow by then: what a stream carries later says nothing about this one's end.
+        let holes = |(s, least): (&u16, &i64)| *least <= d && streams[usize::from(*s)].state.holes.any(start.cut, d);
         !events.iter().any(|e| e.cut <= d && flow.rules.end(e).is_some()) && flow.state.streams.iter().any(holes)
     };
     let joined = !flow.rules.order.is_empty()

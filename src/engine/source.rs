@@ -30,6 +30,10 @@ const ARRIVALS: usize = 64;
 /// Added to the measured lateness: the next record may be a little later than the last ones.
 const MARGIN: i64 = MICROS_PER_SECOND;
 
+/// Lateness counts up to this: a clock that is hours behind must not hold the watermark back for hours.
+/// Half of the time for which an ended transaction is kept in full, so that what is later is still put right.
+const LATENESS_MAX: i64 = 60 * MICROS_PER_SECOND;
+
 /// Lateness before any was measured.
 const UNMEASURED: i64 = 2 * MICROS_PER_SECOND;
 
@@ -194,7 +198,7 @@ impl Source {
     fn lateness(&self) -> i64 {
         let mut sorted: Vec<i64> = self.arrivals.iter().copied().collect();
         sorted.sort_unstable();
-        sorted.len().checked_sub(1).map_or(UNMEASURED, |last| sorted[last * 3 / 4].max(0) + MARGIN)
+        sorted.len().checked_sub(1).map_or(UNMEASURED, |last| sorted[last * 3 / 4].clamp(0, LATENESS_MAX) + MARGIN)
     }
 
     fn position(&self) -> SourcePosition {

@@ -181,7 +181,11 @@ impl Flow {
                 .map(|rolling| self.latency_view(rolling, |clock| hop_hist(number as u16, clock), None))
                 .collect(),
         };
-        self.state.hops.iter().enumerate().map(view).collect()
+        // Hops are numbered as they are met; what is shown must not depend on the order of reading.
+        let rank = |stage: StageId| (self.rules.rank(stage).unwrap_or(StageId::MAX), self.stage_name(stage));
+        let mut hops: Vec<_> = self.state.hops.iter().enumerate().collect();
+        hops.sort_by_key(|(_, (from, to))| (rank(*from), rank(*to)));
+        hops.into_iter().map(view).collect()
     }
 
     /// Percentiles over the clocks of one histogram; exemplars where `span` says which are of this window.

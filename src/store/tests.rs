@@ -304,35 +304,3 @@ fn a_disk_that_fails_is_said_and_the_changes_can_be_handed_in_again() {
     store.commit(&changes).unwrap();
     assert_eq!(load(&mut store).unwrap()[&key(0, 1)], bytes(3, 70_000));
 }
-
-#[test]
-#[ignore = "prints figures; meaningful in release only"]
-fn speed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("state.redb");
-    let mut store = RedbState::open(&path).unwrap();
-    let pages: Vec<Vec<u8>> = (0..1_500).map(|n| bytes(n, 65_536)).collect();
-    let puts = pages.iter().enumerate().map(|(n, page)| (key(0, n as u64), page.clone())).collect();
-    let began = std::time::Instant::now();
-    store.commit(&Changes { puts, deletes: vec![] }).unwrap();
-    println!("1,500 pages of 64 KiB at once: {:?}", began.elapsed());
-    let mut took: Vec<_> = (0..30)
-        .map(|round| {
-            let number = |n: u64| (round * 71 + n * 10) % 1_500;
-            let puts = (0..150).map(|n| (key(0, number(n)), pages[n as usize].clone())).collect();
-            let began = std::time::Instant::now();
-            store.commit(&Changes { puts, deletes: vec![] }).unwrap();
-            began.elapsed()
-        })
-        .collect();
-    took.sort();
-    println!("150 of them, 30 times: p50 {:?}, max {:?}", took[15], took[29]);
-    drop(store);
-    println!("file {} MiB for 94 MiB", std::fs::metadata(&path).unwrap().len() >> 20);
-    let began = std::time::Instant::now();
-    let mut store = RedbState::open(&path).unwrap();
-    println!("opened, checked in {:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    assert_eq!(load(&mut store).unwrap().len(), 1_500);
-    println!("loaded in {:?}; file {} MiB", began.elapsed(), std::fs::metadata(&path).unwrap().len() >> 20);
-}

@@ -3,6 +3,7 @@
 //! A value that is not a number (NaN, infinite) is written as [`UNKNOWN`], like an absent one.
 
 use super::Locale;
+use super::i18n::texts;
 
 /// What stands where nothing is known.
 pub const UNKNOWN: &str = "\u{2013}";
@@ -35,7 +36,7 @@ impl Quantity {
         self.value != UNKNOWN
     }
 
-    /// `9.2 s`, `1,240`, and as Korean is written `3분 10초`.
+    /// `9.2 s`, `1,240`, and as Korean is written: units without a space before them.
     #[must_use]
     pub fn text(&self) -> String {
         join(&self.value, &self.unit)
@@ -116,15 +117,15 @@ pub fn percent(share: f64) -> Quantity {
 /// A length of time as latencies are written: `0.4 ms`, `240 ms`, `9.2 s`, `48 s`, `3 min 10 s`.
 #[must_use]
 pub fn duration(seconds: f64, locale: Locale) -> Quantity {
-    let u = units(locale);
+    let u = texts(locale);
     let sign = if seconds < 0.0 { "\u{2212}" } else { "" };
     let (value, unit) = match seconds.abs() {
         s if !s.is_finite() => return Quantity::unknown(),
-        0.0 => ("0".to_owned(), u.ms),
-        s if s < 0.009_95 => (format!("{:.1}", s * 1e3), u.ms),
-        s if s < 0.999_5 => (format!("{:.0}", s * 1e3), u.ms),
-        s if s < 9.95 => (format!("{s:.1}"), u.s),
-        s if s < 99.5 => (format!("{s:.0}"), u.s),
+        0.0 => ("0".to_owned(), u.u_ms),
+        s if s < 0.009_95 => (format!("{:.1}", s * 1e3), u.u_ms),
+        s if s < 0.999_5 => (format!("{:.0}", s * 1e3), u.u_ms),
+        s if s < 9.95 => (format!("{s:.1}"), u.u_s),
+        s if s < 99.5 => (format!("{s:.0}"), u.u_s),
         s => {
             let long = age(s, locale);
             return Quantity { value: format!("{sign}{}", long.value), unit: long.unit };
@@ -140,7 +141,7 @@ pub fn age(seconds: f64, locale: Locale) -> Quantity {
     if !seconds.is_finite() {
         return Quantity::unknown();
     }
-    let u = units(locale);
+    let u = texts(locale);
     let s = seconds.max(0.0).round() as u64;
     let two = |large: u64, large_unit: &str, small: u64, small_unit: &str| {
         if small == 0 {
@@ -150,10 +151,10 @@ pub fn age(seconds: f64, locale: Locale) -> Quantity {
         }
     };
     match s {
-        0..60 => Quantity::new(s.to_string(), u.s),
-        60..3_600 => two(s / 60, u.min, s % 60, u.s),
-        3_600..86_400 => two(s / 3_600, u.h, s % 3_600 / 60, u.min),
-        _ => two(s / 86_400, u.d, s % 86_400 / 3_600, u.h),
+        0..60 => Quantity::new(s.to_string(), u.u_s),
+        60..3_600 => two(s / 60, u.u_min, s % 60, u.u_s),
+        3_600..86_400 => two(s / 3_600, u.u_h, s % 3_600 / 60, u.u_min),
+        _ => two(s / 86_400, u.u_d, s % 86_400 / 3_600, u.u_h),
     }
 }
 
@@ -171,22 +172,6 @@ pub fn bytes(n: usize) -> String {
         format!("{value:.0} {}", STEPS[step])
     } else {
         format!("{value:.1} {}", STEPS[step])
-    }
-}
-
-/// Names of the units of time.
-struct Units {
-    ms: &'static str,
-    s: &'static str,
-    min: &'static str,
-    h: &'static str,
-    d: &'static str,
-}
-
-const fn units(locale: Locale) -> Units {
-    match locale {
-        Locale::En => Units { ms: "ms", s: "s", min: "min", h: "h", d: "d" },
-        Locale::Ko => Units { ms: "ms", s: "초", min: "분", h: "시간", d: "일" },
     }
 }
 
@@ -255,7 +240,7 @@ mod tests {
         ] {
             assert_eq!(age(s, Locale::En).text(), text);
         }
-        assert_eq!(age(190.0, Locale::Ko).text(), "3분 10초");
+        assert_eq!(age(190.0, Locale::Ko).text(), "3\u{bd84} 10\u{cd08}");
         assert_eq!(duration(0.24, Locale::Ko).text(), "240 ms");
     }
 

@@ -32,8 +32,10 @@ const JITTER_STEPS: usize = 16;
 pub struct Counters {
     /// Ticks that a slow client did not get because a newer one was there.
     pub skipped: AtomicU64,
-    /// Refused because `streams` or `channels` was reached.
-    pub rejected: AtomicU64,
+    /// Refused because `limits.live_streams` was reached.
+    pub too_many_streams: AtomicU64,
+    /// Refused because `limits.live_views` was reached.
+    pub too_many_views: AtomicU64,
     /// Closed by the client.
     pub gone: AtomicU64,
     /// Closed by us because it did not read.
@@ -267,8 +269,9 @@ impl Hub {
     /// # Errors
     /// 503 where a bound is reached or we stop, 404 where there is no such view.
     pub fn subscribe(&self, spec: Spec, encoding: Encoding, last_id: Option<&str>) -> Result<Subscriber, Problem> {
-        let refuse = |bound: &str| {
-            self.shared.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        let refuse = |bound: &str, count: &AtomicU64| {
+            count.fetch_add(1, Ordering::Relaxed);
             Problem::busy(format!("limits.{bound} is reached"), 10)
         };
         if self.news.borrow().1 {
@@ -279,7 +282,9 @@ impl Hub {
         {
             return Err(Problem::not_found(format!("no flow {name:?}")));
         }
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| refuse("streams"))?;
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_owned()
+            .map_err(|_| refuse("live_streams", &counters.too_many_streams))?;
         let channel = {
             let mut channels = lock(&self.channels);
             if let Some(channel) = channels.get(&spec) {
@@ -289,7 +294,7 @@ impl Hub {
                     channels.retain(|_, channel| Arc::strong_count(channel) > 1);
                 }
                 if channels.len() >= self.max_channels {
-                    return Err(refuse("channels"));
+                    return Err(refuse("live_views", &counters.too_many_views));
                 }
                 let spec = Arc::new(spec);
                 let channel = Arc::new(Channel {

@@ -188,7 +188,8 @@ fn ourselves(out: &mut Exposition, app: &App, snapshot: &Snapshot) {
     out.family("streamgauge_live_frames_skipped_total", Kind::Counter, "Frames that slow clients did not get.");
     out.count(&[], counters.skipped.load(Ordering::Relaxed));
     out.family("streamgauge_http_refused_total", Kind::Counter, "Requests refused because a bound was reached.");
-    out.count(&[("limit", "streams")], counters.rejected.load(Ordering::Relaxed));
+    out.count(&[("limit", "live_streams")], counters.too_many_streams.load(Ordering::Relaxed));
+    out.count(&[("limit", "live_views")], counters.too_many_views.load(Ordering::Relaxed));
     out.count(&[("limit", "connections")], app.serve_counters.refused.load(Ordering::Relaxed));
     out.family("streamgauge_build_info", Kind::Gauge, "The build; always 1.");
     out.count(&[("version", status.version)], 1);

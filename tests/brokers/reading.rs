@@ -139,7 +139,8 @@ fn together_in_time(broker: &mut Broker) {
     rig.until_ends("skewed", 0, &[60_000, 6_000]);
     let apart = rig.apart.lock().unwrap().iter().copied().max().unwrap();
     println!("    greatest distance while catching up: {apart} s of 1,200 s");
-    assert!(apart < 200, "the partitions were {apart} s apart");
+    // One batch of the sparse one is 102 s; read as they come, they are more than 1,000 s apart.
+    assert!(apart < 400, "the partitions were {apart} s apart");
 }
 
 fn start_at_a_time(broker: &mut Broker) {

@@ -10,7 +10,7 @@ fn the_demo_shows_fifteen_minutes_of_history_within_a_second_of_serving() {
     let server = Server::start(&["demo", "--seed", "7"], dir.path());
     let served = Instant::now();
     let points = until("15 minutes of history", Duration::from_secs(10), || {
-        let answer = server.get("/api/v1/flows/checkout/history?step=1&range=900");
+        let answer = server.get("/api/v1/flows/checkout/history?step=1s");
         let points = (answer.status == 200).then(|| answer.json()["data"]["points"].as_array().map_or(0, Vec::len))?;
         (points > 800).then_some(points)
     });
@@ -33,7 +33,8 @@ fn without_configuration_it_takes_events_by_http_and_says_how_to_begin() {
     let server = Server::start(&[], dir.path());
     let page = server.get("/").text();
     assert!(page.contains("curl") && page.contains("--kafka"), "the first page shows how to begin");
-    let answer = server.post("/transactions", &[], r#"{"flow":"checkout","transaction_id":"tx-1","stage":"order.placed"}"#);
+    let answer =
+        server.post("/transactions", &[], r#"{"flow":"checkout","transaction_id":"tx-1","stage":"order.placed"}"#);
     assert_eq!(answer.status, 202, "{}", answer.text());
     until("the event", Duration::from_secs(10), || {
         let flow = server.get("/api/v1/flows/checkout");

@@ -18,8 +18,8 @@ use crate::support::process::until;
 use crate::support::record::{Record, Seen, source};
 use crate::support::rng::Rng;
 use crate::support::wire;
-use crate::world::{self, Course};
 use crate::verdict;
+use crate::world::{self, Course};
 
 const EVENTS: usize = 220_000;
 /// Seconds of event time that are written in a fraction of that.

@@ -196,12 +196,12 @@ fn read_back(address: &str, world: &Workload) -> Vec<Seen> {
     }
     consumer.assign(&list).expect("assigned");
     let mut seen: Vec<Seen> = world.partitions.iter().map(Partition::read_whole).collect();
-    let end = |s: &Seen| consumer.fetch_watermarks(&s.key.stream, s.key.partition.cast_signed(), PATIENCE).expect("an end").1;
+    let end =
+        |s: &Seen| consumer.fetch_watermarks(&s.key.stream, s.key.partition.cast_signed(), PATIENCE).expect("an end").1;
     for _ in 0..seen.iter().map(end).sum() {
         let message = consumer.poll(PATIENCE).expect("records are left").expect("a record");
-        let of = |s: &&mut Seen| {
-            &*s.key.stream == message.topic() && s.key.partition.cast_signed() == message.partition()
-        };
+        let of =
+            |s: &&mut Seen| &*s.key.stream == message.topic() && s.key.partition.cast_signed() == message.partition();
         let source = seen.iter_mut().find(of).expect("a partition that was written");
         let place = format!("{}-{}@{}", message.topic(), message.partition(), message.offset());
         let (position, payload) = (message.offset().cast_unsigned(), message.payload());

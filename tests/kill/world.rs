@@ -136,7 +136,11 @@ pub fn stream_toml(out: &mut String, name: &str, role: Role) {
 /// Every `[[flow]]`.
 pub fn flows_toml(out: &mut String, flows: &[FlowSpec]) {
     for flow in flows {
-        let _ = write!(out, "[[flow]]\nname = \"{}\"\nstages = {:?}\nends_at = {:?}\n", flow.name, flow.stages, flow.ends_at);
+        let _ = write!(
+            out,
+            "[[flow]]\nname = \"{}\"\nstages = {:?}\nends_at = {:?}\n",
+            flow.name, flow.stages, flow.ends_at
+        );
         if let Some(timeout) = flow.timeout {
             let _ = writeln!(out, "timeout = \"{}s\"", timeout.as_secs());
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// Partitions this close in record time do not wait for each other (the watermark trails by 2 s anyway).
 pub(super) const SLACK_MS: i64 = 1_000;
-/// How long a partition without news is waited for: a few fetches.
-pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a partition without news is waited for: several fetches of a broker that is busy.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a partition with unread records stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,14 @@ macro_rules! table {
 
 #[rustfmt::skip]
 table! {
+    // units
+    u_ms: "ms", "ms";
+    u_s: "s", "초";
+    u_min: "min", "분";
+    u_h: "h", "시간";
+    u_d: "d", "일";
+    english: "English", "English";
+    korean: "한국어", "한국어";
     // navigation and switches
     skip: "Skip to content", "본문으로 건너뛰기";
     nav: "Pages", "페이지";
@@ -48,6 +56,7 @@ table! {
     times_utc: "Times in UTC", "시각은 UTC 기준";
     times_in: "Times in {zone}", "시각은 {zone} 기준";
     windows_end: "Windows end at the last complete second", "모든 윈도는 마지막으로 완결된 초에서 끝납니다";
+    error_404: "There is no such page", "그런 페이지가 없습니다";
     to_overview: "To the overview", "개요로 가기";
     // connection
     conn_snapshot: "As of", "기준 시각";

@@ -86,7 +86,7 @@ impl Frame {
             here: *s == cx.range_seconds,
             value: s.to_string(),
         });
-        let languages = [(Locale::En, "English"), (Locale::Ko, "한국어")].map(|(locale, name)| Choice {
+        let languages = [(Locale::En, t.english), (Locale::Ko, t.korean)].map(|(locale, name)| Choice {
             href: kit.url_with(view, &[("lang", Some(locale.code()))]),
             label: name.to_owned(),
             here: locale == cx.locale,

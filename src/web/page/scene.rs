@@ -155,7 +155,12 @@ pub fn error(status: u16, title: &str, detail: &str, kit: &Kit) -> String {
     let mut f = Frame::new(kit, &View::Overview, title.to_owned(), Vec::new());
     f.kind = "error";
     f.live.clear();
-    to_html(&ErrorPage { f, status, heading: title.to_owned(), detail: detail.to_owned() })
+    // What is known by its number is said in the page's language; the caller's words follow.
+    let heading = match status {
+        404 => kit.t.error_404.to_owned(),
+        _ => title.to_owned(),
+    };
+    to_html(&ErrorPage { f, status, heading, detail: detail.to_owned() })
 }
 
 struct TableRow {

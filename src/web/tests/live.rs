@@ -292,8 +292,11 @@ async fn one_stream_too_many_is_a_503_and_a_closed_one_makes_room() {
     let addr = running.addr;
     blocking(move || {
         let client = Client::open(addr, "/live/overview", "");
-        let (head, _) = ask(addr, "/live/overview", "");
+        let (head, mut rest) = ask(addr, "/live/overview", "connection: close\r\n");
         assert!(head.starts_with("HTTP/1.1 503") && head.contains("retry-after: 10"), "{head}");
+        let mut body = String::new();
+        rest.read_to_string(&mut body).unwrap();
+        assert!(body.contains("limits.live_streams"), "a bound is said by its name in the configuration: {body}");
         drop(client);
         let began = Instant::now();
         while !ask(addr, "/live/overview", "").0.starts_with("HTTP/1.1 200") {

@@ -17,7 +17,6 @@ use crate::model::{
 
 mod durability;
 mod reading;
-mod speed;
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
