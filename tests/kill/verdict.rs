@@ -55,12 +55,7 @@ impl Shown {
             let page = Readings::parse(&server.get("/metrics").text()).expect("a page of metrics");
             (page.of("streamgauge_transactions_started_total").count() >= flows.len() && settled(&page)).then_some(page)
         });
-        Self {
-            sources: list(server.data("/api/v1/sources")["sources"].clone()),
-            flows,
-            streams,
-            metrics,
-        }
+        Self { sources: list(server.data("/api/v1/sources")["sources"].clone()), flows, streams, metrics }
     }
 
     /// All differences.
@@ -186,7 +181,8 @@ fn waiting(name: &str, data: &Value, expected: &FlowExpected, out: &mut Vec<Stri
     let listed = data["stuck_transactions"].as_array().cloned().unwrap_or_default();
     for row in listed.iter().chain([&data["oldest_in_flight"]]).filter(|row| !row.is_null()) {
         let id = row["transaction_id"].as_str().unwrap_or_default();
-        let Some(verdict) = expected.verdicts.get(id).filter(|_| expected.in_flight.iter().any(|(_, i)| i == id)) else {
+        let Some(verdict) = expected.verdicts.get(id).filter(|_| expected.in_flight.iter().any(|(_, i)| i == id))
+        else {
             out.push(format!("{name} waiting {id}: shown {row}, expected none"));
             continue;
         };
@@ -194,7 +190,7 @@ fn waiting(name: &str, data: &Value, expected: &FlowExpected, out: &mut Vec<Stri
             out.push(format!("{name} waiting {id}: shown {row}, expected at {}", verdict.waiting_at));
         }
         let started = row["started_at"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        if started.map(|t| t.as_millisecond()) != Some(verdict.start.0.div_euclid(1_000)) {
+        if started.map(jiff::Timestamp::as_millisecond) != Some(verdict.start.0.div_euclid(1_000)) {
             out.push(format!("{name} waiting {id}: shown {row}, expected since {}", verdict.start.0));
         }
     }
@@ -237,7 +233,10 @@ fn durations(page: &Readings, flow: &str, stable: &[Sample], moved: &[Sample], o
         let most = least + moved.iter().filter(|s| s.outcome.name() == outcome).count();
         if !(least as f64..=most as f64).contains(&bucket.value) {
             let le = bucket.label("le");
-            out.push(format!("/metrics {flow} {outcome} {clock} le {le}: shown {}, expected {least}..={most}", bucket.value));
+            out.push(format!(
+                "/metrics {flow} {outcome} {clock} le {le}: shown {}, expected {least}..={most}",
+                bucket.value
+            ));
         }
     }
     for outcome in Outcome::ALL {
