@@ -235,7 +235,7 @@ impl Engine {
         source.next = to;
         source.unsaved = true;
         // Nothing before the partition's own watermark can be missing.
-        let since = source.watermark().unwrap_or(i64::MIN);
+        let since = source.read_to().unwrap_or(i64::MIN);
         let stream_number = source.stream;
         let stream = &mut self.streams[usize::from(stream_number)];
         stream.state.holes.open(number, since);

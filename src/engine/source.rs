@@ -138,6 +138,12 @@ impl Source {
         self.times.frontier().map(|f| f.saturating_sub(SLACK)).max(self.tail_floor)
     }
 
+    /// Up to where the log was read: what is missing is cut later.
+    #[must_use]
+    pub fn read_to(&self) -> Option<i64> {
+        self.times.frontier().max(self.tail_floor)
+    }
+
     /// True where it does not hold the watermark back at `now`.
     #[must_use]
     pub fn left_out(&self, now: i64) -> bool {

@@ -83,6 +83,8 @@ fn a_client_that_comes_back_resumes_and_one_from_before_the_restart_gets_everyth
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(&["demo", "--seed", "3"], dir.path());
     let mut first = Stream::open(&server.address, "/live/overview", None);
+    // While no second is complete yet, there is nothing to resume from but the history itself.
+    first.until("a point", |name, _, _| name == "pt");
     let id = first.until("an id", |_, id, _| !id.is_empty());
     drop(first);
     let boot = id.rsplit_once('-').expect("<boot>-<seq>").0.to_owned();
