@@ -56,9 +56,10 @@ impl Course {
     }
 }
 
-/// A world of the least seed from `seed` on that has the flows `checkout`, `refund` and `ledger`.
+/// A world with the flows `checkout`, `refund` and `ledger`: the first one from `seed` thousand on.
 /// Where it ends, what is under way is cut off.
-pub fn draw(mut seed: u64, wanted: &Wanted) -> Workload {
+pub fn draw(seed: u64, wanted: &Wanted) -> Workload {
+    let mut seed = seed * 1_000;
     let sized = |seed, transactions| {
         let steady = Traits::steady(transactions, wanted.span);
         let mut world = generate::sized(seed, Traits { undecodable: true, skew: wanted.skew, ..steady });
