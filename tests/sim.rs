@@ -124,13 +124,17 @@ fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
         script::tell(&mut engine, &mut store, &life.script[..cut]);
         let mut restored = store.restore(config(&world));
         let mut restored_store = MemoryStore { blobs: store.blobs.clone() };
-        let went_on = script::tell(&mut engine, &mut store, &life.script[cut..]);
-        let started_again = script::tell(&mut restored, &mut restored_store, &life.script[cut..]);
-        let differs = |(n, (a, b)): (usize, (&std::sync::Arc<_>, &std::sync::Arc<_>))| {
-            let found = script::first_difference(&script::told(a), &script::told(b))?;
-            Some(format!("snapshot {n} after the restore:\n{found}"))
+        let rest = &life.script[cut..];
+        let went_on = script::tell(&mut engine, &mut store, rest);
+        let started_again = script::tell(&mut restored, &mut restored_store, rest);
+        // All of a snapshot is much text: the first ones, the last ones, and some between.
+        let n = went_on.len();
+        let looks = |i: &usize| *i < 3 || *i + 3 > n || i % (n / 8 + 1) == 0;
+        let differs = |i: usize| {
+            let found = script::first_difference(&script::told(&went_on[i]), &script::told(&started_again[i]))?;
+            Some(format!("snapshot {i} of {n} after the restore: {found}"))
         };
-        went_on.iter().zip(&started_again).enumerate().find_map(differs).into_iter().collect()
+        (0..n).filter(looks).find_map(differs).into_iter().collect()
     });
 }
 

@@ -191,7 +191,11 @@ impl<'w> Life<'w> {
                 next.plus(-60 * MICROS_PER_SECOND)
             }
             None if idle => self.now.plus(MICROS_PER_SECOND),
-            _ => self.now.plus(self.rng.between(1, 4 * MICROS_PER_SECOND)),
+            // A life has some hundred moments, whether it lasts seconds or an hour.
+            _ => {
+                let whole = self.world.ends.since(self.world.begins).min(3_600 * MICROS_PER_SECOND);
+                self.now.plus(self.rng.between(1, (whole / 100).clamp(MICROS_PER_SECOND, 20 * MICROS_PER_SECOND)))
+            }
         };
     }
 

@@ -33,20 +33,34 @@ pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> V
     shown
 }
 
-/// All that a snapshot says of flows, streams and partitions: one line for each thing.
+/// All that a snapshot says of flows, streams and partitions: one line for each thing. Which of several
+/// transactions stands for a percentile may differ, and which of several reasons is named first.
 pub fn told(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     for f in &snapshot.flows {
         let mut put = |what: String| lines.push(format!("{} {what}", f.name));
-        put(format!("{:?} {:?} {:?} {} {}", f.watermark, f.left_out, f.inexact, f.transactional, f.never_ends));
+        let inexact = f.inexact.is_some();
+        put(format!("{:?} {:?} {inexact} {} {}", f.watermark, f.left_out, f.transactional, f.never_ends));
         put(format!("{:?}", f.totals));
-        f.windows.iter().for_each(|w| put(format!("{w:?}")));
-        f.stages.iter().for_each(|s| put(format!("{s:?}")));
-        f.hops.iter().for_each(|h| put(format!("{h:?}")));
+        for w in &f.windows {
+            let mut w = w.clone();
+            w.latency_seconds.values_mut().for_each(|l| l.exemplars.clear());
+            put(format!("{w:?}"));
+        }
+        let mut parts: Vec<String> = f.stages.iter().map(|s| format!("{s:?}")).collect();
+        for h in f.hops.iter().filter(|h| h.windows.iter().any(|w| w.count > 0)) {
+            let mut h = h.clone();
+            h.windows.iter_mut().for_each(|l| l.exemplars.clear());
+            parts.push(format!("{h:?}"));
+        }
+        parts.sort();
+        parts.into_iter().for_each(&mut put);
         put(format!("oldest {:?}", f.oldest));
         put(format!("stuck {} {:?}", f.stuck_total, f.stuck));
         for series in [&f.history.s1, &f.history.s10, &f.history.m1] {
-            let points = series.range(i64::MIN, i64::MAX);
+            // How much older than its bound the oldest chunk is kept is nobody's business.
+            let kept = if series.step == 1 { 3_000 } else { i64::MAX / 2 };
+            let points = series.range(f.watermark.map_or(0, |w| w.second()) - kept, i64::MAX);
             points.for_each(|p| put(format!("{} {p:?}", series.step)));
         }
     }
