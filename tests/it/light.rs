@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use streamgauge::engine::{Engine, EngineConfig};
-use streamgauge::model::{
-    Batch, Began, Event, FlowSpec, Limits, Role, SourceKey, SourceOpen, TextSpan, Timestamp,
-};
+use streamgauge::model::{Batch, Began, Event, FlowSpec, Limits, Role, SourceKey, SourceOpen, TextSpan, Timestamp};
 
 const START: i64 = 1_790_000_000;
 

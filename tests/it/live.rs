@@ -16,7 +16,8 @@ impl Stream {
         let mut socket = TcpStream::connect(address).expect("connected");
         socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let resume = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{resume}\r\n").expect("asked");
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{resume}\r\n")
+            .expect("asked");
         Self { lines: BufReader::new(socket) }
     }
 

@@ -33,7 +33,8 @@ fn without_configuration_it_takes_events_by_http_and_says_how_to_begin() {
     let server = Server::start(&[], dir.path());
     let page = server.get("/").text();
     assert!(page.contains("curl") && page.contains("--kafka"), "the first page shows how to begin");
-    let answer = server.post("/transactions", &[], r#"{"flow":"checkout","transaction_id":"tx-1","stage":"order.placed"}"#);
+    let answer =
+        server.post("/transactions", &[], r#"{"flow":"checkout","transaction_id":"tx-1","stage":"order.placed"}"#);
     assert_eq!(answer.status, 202, "{}", answer.text());
     until("the event", Duration::from_secs(10), || {
         let flow = server.get("/api/v1/flows/checkout");

@@ -95,13 +95,7 @@ impl<'a> Lives<'a> {
     /// Kills the process `kills` times: each time once it has read a drawn share of `total` records, or at
     /// once after its start. `written` says how many there are by now. Where they are `written_elsewhere`, more
     /// of them are written while the process is dead, so that the next life has to catch up.
-    pub fn kill_at_any_moment(
-        &mut self,
-        kills: usize,
-        total: u64,
-        written: &dyn Fn() -> u64,
-        written_elsewhere: bool,
-    ) {
+    pub fn kill_at_any_moment(&mut self, kills: usize, total: u64, written: &dyn Fn() -> u64, written_elsewhere: bool) {
         let mut moments: Vec<u64> = (0..kills).map(|_| self.rng.below(total)).collect();
         moments.sort_unstable();
         for (n, moment) in moments.into_iter().enumerate() {

@@ -160,9 +160,8 @@ fn read_back(address: &str, world: &Workload) -> Vec<Seen> {
     let mut left: usize = seen.iter().map(|s| s.records.len()).sum();
     while left > 0 {
         let message = consumer.poll(PATIENCE).expect("records are left").expect("a record");
-        let of = |s: &&mut Seen| {
-            &*s.key.stream == message.topic() && s.key.partition.cast_signed() == message.partition()
-        };
+        let of =
+            |s: &&mut Seen| &*s.key.stream == message.topic() && s.key.partition.cast_signed() == message.partition();
         let source = seen.iter_mut().find(of).expect("a partition that was written");
         let place = format!("{}-{}@{}", message.topic(), message.partition(), message.offset());
         let record = source.records.get_mut(message.offset() as usize).unwrap_or_else(|| panic!("{place}: not ours"));

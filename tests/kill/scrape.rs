@@ -100,7 +100,8 @@ fn complain(report: &mut Report, why: String) {
 
 /// Lets Prometheus' own tool read a page; a machine without it is told of.
 pub fn promtool(page: &str) {
-    let started = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let started =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut tool) = started else {
         println!("1 skipped: promtool is not installed");
         return;

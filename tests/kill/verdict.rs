@@ -177,7 +177,8 @@ fn waiting(name: &str, data: &Value, expected: &FlowExpected, out: &mut Vec<Stri
     let listed = data["stuck_transactions"].as_array().cloned().unwrap_or_default();
     for row in listed.iter().chain([&data["oldest_in_flight"]]).filter(|row| !row.is_null()) {
         let id = row["transaction_id"].as_str().unwrap_or_default();
-        let Some(verdict) = expected.verdicts.get(id).filter(|_| expected.in_flight.iter().any(|(_, i)| i == id)) else {
+        let Some(verdict) = expected.verdicts.get(id).filter(|_| expected.in_flight.iter().any(|(_, i)| i == id))
+        else {
             out.push(format!("{name}: {id} is not in flight, shown {row}"));
             continue;
         };
@@ -228,7 +229,10 @@ fn durations(page: &Readings, flow: &str, stable: &[Sample], moved: &[Sample], o
         let most = least + moved.iter().filter(|s| s.outcome.name() == outcome).count();
         if !(least as f64..=most as f64).contains(&bucket.value) {
             let le = bucket.label("le");
-            out.push(format!("/metrics {flow} {outcome} {clock} le {le}: shown {}, expected {least}..={most}", bucket.value));
+            out.push(format!(
+                "/metrics {flow} {outcome} {clock} le {le}: shown {}, expected {least}..={most}",
+                bucket.value
+            ));
         }
     }
     for outcome in Outcome::ALL {

@@ -81,7 +81,12 @@ fn settle(record: &mut Record, position: u64, by: i64) {
     }
     // The decoder takes what names no transaction for a record of somebody else's.
     if record.kind == Kind::Event && record.transaction.is_empty() {
-        *record = Record { kind: Kind::Opaque, visible: record.visible, record_time: record.record_time, ..Record::default() };
+        *record = Record {
+            kind: Kind::Opaque,
+            visible: record.visible,
+            record_time: record.record_time,
+            ..Record::default()
+        };
     }
     let millis = Timestamp(record.visible.0 / 1_000 * 1_000);
     record.position = position; // no holes: nobody compacts, nobody aborts
@@ -110,7 +115,11 @@ pub fn stream_toml(out: &mut String, name: &str, role: Role) {
 /// Every `[[flow]]`.
 pub fn flows_toml(out: &mut String, flows: &[FlowSpec]) {
     for flow in flows {
-        let _ = write!(out, "[[flow]]\nname = \"{}\"\nstages = {:?}\nends_at = {:?}\n", flow.name, flow.stages, flow.ends_at);
+        let _ = write!(
+            out,
+            "[[flow]]\nname = \"{}\"\nstages = {:?}\nends_at = {:?}\n",
+            flow.name, flow.stages, flow.ends_at
+        );
         if let Some(timeout) = flow.timeout {
             let _ = writeln!(out, "timeout = \"{}s\"", timeout.as_secs());
         }
