@@ -90,6 +90,12 @@ impl Dedup {
         }
     }
 
+    /// Fetches what [`Dedup::seen`] will need.
+    #[must_use]
+    pub fn touch(&self, id: u64) -> u64 {
+        self.shards[shard(id)].find(id, |e| e.id == id).map_or(0, |e| e.packed)
+    }
+
     /// Remembers what is known of `id` from now on; `millis` is the cut time of its last copy. False: no room.
     pub fn remember(&mut self, id: u64, millis: i64, slot: Option<u32>) -> bool {
         self.put(id, millis, slot.map_or(NO_TRANSACTION, |s| u64::from(s) & NO_TRANSACTION))

@@ -25,6 +25,9 @@ const MAX_STAGES: usize = 250;
 /// Most hops of a flow: histogram numbers are stored in 16 bits, three per hop.
 const MAX_HOPS: usize = 20_000;
 
+/// Stages that are found faster by comparing than by hashing.
+const FEW_STAGES: usize = 8;
+
 type Hasher = foldhash::fast::FixedState;
 
 /// Counters since the state began. Signed, because a correction takes back what it adds elsewhere.
@@ -113,8 +116,8 @@ pub struct Flow {
     pub state: State,
     /// Its configuration in stage numbers.
     pub rules: Rules,
-    /// Seed of the transactions in it.
-    pub seed: u64,
+    /// Stream in which it was seen last.
+    pub last_stream: u16,
     /// Seconds and rolling windows.
     pub seconds: Seconds,
     /// Charts.
@@ -150,18 +153,18 @@ pub fn seed_of(name: &str, seed: u64) -> u64 {
 impl Flow {
     /// A flow that was never seen.
     #[must_use]
-    pub fn new(name: &str, declared: Declared, limits: &Limits, seed: u64) -> Self {
+    pub fn new(name: &str, declared: Declared, limits: &Limits) -> Self {
         let state = State { name: name.to_owned(), declared, ..State::default() };
-        Self::with_state(state, limits, seed)
+        Self::with_state(state, limits)
     }
 
     /// A flow as it was stored.
     #[must_use]
-    pub fn with_state(state: State, limits: &Limits, seed: u64) -> Self {
+    pub fn with_state(state: State, limits: &Limits) -> Self {
         let stage_index = state.stages.iter().enumerate().map(|(i, s)| (s.name.clone(), i as StageId)).collect();
         let hop_index = state.hops.iter().enumerate().map(|(i, h)| (*h, i as u16)).collect();
         let mut flow = Self {
-            seed: seed_of(&state.name, seed),
+            last_stream: u16::MAX,
             rules: Rules::new(&Declared::default(), |_| 0),
             seconds: Seconds::new(limits.history_1s_seconds),
             points: Points::new(limits),
@@ -198,6 +201,10 @@ impl Flow {
 
     /// Number of a stage; true where it had to be folded into `other`.
     pub fn stage(&mut self, name: &str) -> (StageId, bool) {
+        let few = &self.state.stages[..self.state.stages.len().min(FEW_STAGES)];
+        if let Some(found) = few.iter().position(|s| s.name == name) {
+            return (found as StageId, false);
+        }
         if let Some(found) = self.stage_index.get(name) {
             return (*found, false);
         }

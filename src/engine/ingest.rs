@@ -1,5 +1,7 @@
 //! From a record to the books: cut time, duplicates, transaction.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::model::{Batch, Event, Kind, Outcome, Role};
 
 use super::account::second;
@@ -28,6 +30,23 @@ pub struct Arrival<'a> {
     pub trace: Option<[u8; 16]>,
 }
 
+/// Events whose memory is fetched side by side.
+const BLOCK: usize = 32;
+
+/// Hashes of an event.
+#[derive(Clone, Copy, Debug, Default)]
+struct Prints {
+    /// Of stream, event id and redrive count.
+    id: u64,
+    /// Of flow and transaction id. The flow is the one that the event names, also where it is folded into `other`.
+    key: u64,
+}
+
+/// The flow that an event names.
+fn flow_name<'a>(event: &Event, text: &'a str) -> &'a str {
+    Some(event.flow.of(text)).filter(|n| !n.is_empty()).unwrap_or(DEFAULT_FLOW)
+}
+
 impl Copy {
     fn of(a: &Arrival<'_>) -> Self {
         let (transaction, trace) = (a.transaction.to_owned(), a.trace);
@@ -47,17 +66,38 @@ impl Engine {
             self.overflow.add(Bound::Unopened, b.events.len() as u64);
             return;
         };
-        let next = self.sources.get(number).next;
+        let (next, stream) = (self.sources.get(number).next, self.sources.get(number).stream);
         let mut earliest: Option<i64> = None;
-        for event in b.events.iter().filter(|e| e.position >= next) {
-            let cut = self.record(number, event, &b.text);
-            earliest = earliest.map_or(cut, |e| Some(cut.map_or(e, |c| c.min(e))));
+        let mut prints = [Prints::default(); BLOCK];
+        for block in b.events.chunks(BLOCK) {
+            self.look_ahead(stream, block, &b.text, &mut prints);
+            for (event, prints) in block.iter().zip(&prints).filter(|(e, _)| e.position >= next) {
+                let cut = self.record(number, event, &b.text, *prints);
+                earliest = earliest.map_or(cut, |e| Some(cut.map_or(e, |c| c.min(e))));
+            }
         }
         self.sources.get_mut(number).arrived(b, earliest);
     }
 
+    /// Computes the hashes of a block of events and touches what they will need. The tables are far larger than the
+    /// caches: events that wait for memory one after the other cost several times what they cost side by side.
+    fn look_ahead(&mut self, stream: u16, block: &[Event], text: &str, prints: &mut [Prints; BLOCK]) {
+        let stream = &self.streams[usize::from(stream)];
+        let mut flow = ("", 0);
+        for (event, prints) in block.iter().zip(prints.iter_mut()).filter(|(e, _)| e.kind == Kind::Event) {
+            let name = flow_name(event, text);
+            if flow.0 != name {
+                flow = (name, flow::seed_of(name, self.seed));
+            }
+            prints.id = stream.id(event.id.of(text), event.redrive);
+            prints.key = xxh3_64_with_seed(event.transaction.of(text).as_bytes(), flow.1);
+        }
+        let touch = |p: &Prints| self.dedup.touch(p.id) ^ self.table.touch(p.key);
+        std::hint::black_box(prints[..block.len()].iter().map(touch).fold(0, |a, b| a ^ b));
+    }
+
     /// Takes one record; returns its cut time.
-    fn record(&mut self, number: u16, event: &Event, text: &str) -> Option<i64> {
+    fn record(&mut self, number: u16, event: &Event, text: &str, prints: Prints) -> Option<i64> {
         let source = self.sources.get_mut(number);
         let record_time = event.record_time.map(|t| t.0);
         let cut = source.times.cut(record_time, source.append_time, event.event_time.map(|t| t.0));
@@ -87,12 +127,14 @@ impl Engine {
                 stream.count(cut.filter(|_| !late).map(second), 1);
             }
             Kind::Event if role == Role::Lag => stream.count(cut.filter(|_| !late).map(second), 1),
-            Kind::Event => self.event(number, stream_number, event, text, cut, late),
+            Kind::Event => self.event(number, event, text, prints, cut, late),
         }
         cut
     }
 
-    fn event(&mut self, number: u16, stream_number: u16, event: &Event, text: &str, cut: Option<i64>, late: bool) {
+    fn event(&mut self, number: u16, event: &Event, text: &str, prints: Prints, cut: Option<i64>, late: bool) {
+        let source = self.sources.get(number);
+        let (stream_number, dlq) = (source.stream, source.role == Role::Dlq);
         let transaction = event.transaction.of(text);
         if transaction.is_empty() {
             self.streams[usize::from(stream_number)].state.opaque += 1;
@@ -101,17 +143,13 @@ impl Engine {
                 return;
             }
         }
-        let name = Some(event.flow.of(text)).filter(|n| !n.is_empty()).unwrap_or(DEFAULT_FLOW);
-        let flow_number = self.flow_of(name, stream_number);
+        let flow_number = self.flow_of(flow_name(event, text), stream_number);
         let stream = &self.streams[usize::from(stream_number)];
         let flow = &mut self.flows[usize::from(flow_number)];
         let stage = if event.stage.is_empty() { &stream.state.name } else { event.stage.of(text) };
         let (stage, folded) = flow.stage(stage);
         self.overflow.add(Bound::StagesPerFlow, u64::from(folded));
-        // Flows that are folded into `other` must not share transactions: the key is made from the name they came with.
-        let seed = if flow.state.name == flow::OTHER { flow::seed_of(name, self.seed) } else { flow.seed };
-        let dlq = self.sources.get(number).role == Role::Dlq;
-        let id = (!event.id.is_empty()).then(|| stream.id(event.id.of(text), event.redrive));
+        let id = (!event.id.is_empty()).then_some(prints.id);
         let time = event.event_time.or(event.record_time).map(|t| t.0);
         let fact = Fact {
             cut: cut.unwrap_or_default(),
@@ -126,9 +164,8 @@ impl Engine {
             event_clock: event.event_time.is_some(),
             late,
         };
-        let key = xxhash_rust::xxh3::xxh3_64_with_seed(transaction.as_bytes(), seed);
         let trace = event.trace.map(|t| t.trace_id);
-        let arrival = Arrival { flow: flow_number, key, transaction, fact, trace };
+        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace };
         let Some(cut) = cut else {
             // No time at all: there is no second and no order in which it could take part.
             self.flows[usize::from(flow_number)].count_event_total(&fact, 1);
@@ -145,6 +182,10 @@ impl Engine {
 
     /// The number of a flow, which was seen in a stream.
     fn flow_of(&mut self, name: &str, stream: u16) -> u16 {
+        let last = self.flows.get(usize::from(self.last_flow));
+        if last.is_some_and(|f| f.state.name == name && f.last_stream == stream) {
+            return self.last_flow;
+        }
         let number = match self.flow_index.get(name) {
             Some(number) => *number,
             None if self.flow_index.len() < self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
@@ -158,6 +199,8 @@ impl Engine {
         if !self.flows[usize::from(number)].state.streams.contains(&stream) {
             self.seen_in(number, stream);
         }
+        self.flows[usize::from(number)].last_stream = stream;
+        self.last_flow = number;
         number
     }
 

@@ -135,7 +135,10 @@ impl Engine {
         if std::mem::take(&mut flow.state.revisit) {
             let of_flow = |s: &u32| self.table.slot(*s).head.flow == number;
             let slots: Vec<u32> = self.table.transactions().filter(of_flow).collect();
-            slots.into_iter().for_each(|slot| drop(self.refresh(slot)));
+            for slot in slots {
+                let scratch = self.refresh(slot);
+                self.done(scratch);
+            }
         }
         self.tidy_oldest(number);
         let flow = &mut self.flows[usize::from(number)];
@@ -156,24 +159,27 @@ impl Engine {
 
     /// A transaction's time has come.
     fn due(&mut self, slot: u32, now: i64) {
-        let resolution = self.refresh(slot);
-        let head = self.table.slot(slot).head;
+        let scratch = self.refresh(slot);
+        let resolution = &scratch.new;
+        let head = &mut self.table.slot_mut(slot).head;
         let flow = &mut self.flows[usize::from(head.flow)];
-        let Some(end) = resolution.end else {
-            if flow.never_ends() && now.saturating_sub(resolution.last_cut) > QUIET {
-                return self.open_end(slot, &resolution);
+        if let Some(end) = resolution.end {
+            if head.settled == 0 && now.saturating_sub(end.at.cut) > SETTLE_AFTER {
+                flow.settle(resolution);
+                head.settled = code_of_fate(resolution.fate());
             }
-            return self.arm(slot, &resolution);
-        };
-        if head.settled == 0 && now.saturating_sub(end.at.cut) > SETTLE_AFTER {
-            flow.settle(&resolution);
-            self.table.slot_mut(slot).head.settled = code_of_fate(resolution.fate());
+            let last = resolution.recovery.map_or(end.at.cut, |m| m.cut.max(end.at.cut));
+            if now.saturating_sub(last) > LEAVE_AFTER {
+                self.leave(slot, resolution);
+            } else {
+                self.arm(slot, resolution);
+            }
+        } else if flow.never_ends() && now.saturating_sub(resolution.last_cut) > QUIET {
+            self.open_end(slot, resolution);
+        } else {
+            self.arm(slot, resolution);
         }
-        let last = resolution.recovery.map_or(end.at.cut, |m| m.cut.max(end.at.cut));
-        if now.saturating_sub(last) > LEAVE_AFTER {
-            return self.leave(slot, &resolution);
-        }
-        self.arm(slot, &resolution);
+        self.done(scratch);
     }
 
     fn arm(&mut self, slot: u32, r: &Resolution) {
@@ -236,21 +242,23 @@ impl Engine {
         }
         ages.sort_unstable();
         for (_, start, _, slot) in ages {
-            let resolution = self.refresh(slot);
+            let scratch = self.refresh(slot);
+            let resolution = &scratch.new;
             let head = self.table.slot(slot).head;
             let flow = &mut self.flows[usize::from(head.flow)];
             flow.inexact(start, || "limits.transactions reached".to_owned());
             if resolution.end.is_some() {
                 if head.settled == 0 {
-                    flow.settle(&resolution);
+                    flow.settle(resolution);
                     self.table.slot_mut(slot).head.settled = code_of_fate(resolution.fate());
                 }
-                self.leave(slot, &resolution);
+                self.leave(slot, resolution);
             } else {
-                self.close_books(slot, &resolution);
+                self.close_books(slot, resolution);
                 self.flows[usize::from(head.flow)].state.totals.evicted += 1;
                 self.bury(slot, Left::Evicted, resolution.last_cut, resolution.last_cut);
             }
+            self.done(scratch);
             self.overflow.add(Bound::Transactions, 1);
         }
     }

@@ -121,13 +121,15 @@ pub struct Engine {
     copies: Copies,
     stones: Tombstones,
     overflow: Overflow,
+    /// The flow of the last event: the next one's is most often the same.
+    last_flow: u16,
     /// Nothing cut before it will be read any more, in any stream.
     low: Option<i64>,
     now: Timestamp,
     books_error: Option<String>,
     revision: u64,
     checkpoints: u64,
-    scratch: Scratch,
+    scratch: Option<Box<Scratch>>,
 }
 
 impl Engine {
@@ -148,12 +150,13 @@ impl Engine {
             copies: Copies::new(limits.dedup_events / 8),
             stones: Tombstones::new(limits.tombstones),
             overflow: Overflow::default(),
+            last_flow: 0,
             low: None,
             now: Timestamp::default(),
             books_error: None,
             revision: 0,
             checkpoints: 0,
-            scratch: Scratch::default(),
+            scratch: None,
             specs: flows,
             limits,
         };
@@ -325,7 +328,7 @@ impl Engine {
     }
 
     fn add_flow(&mut self, name: &str) -> u16 {
-        let flow = Flow::new(name, self.declared(name), &self.limits, self.seed);
+        let flow = Flow::new(name, self.declared(name), &self.limits);
         self.push_flow(flow)
     }
 

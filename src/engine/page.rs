@@ -94,7 +94,7 @@ pub struct Record {
 
 /// One slot.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Slot {
     /// The head; of further slots only `kind`, `next` and `records` count.
     pub head: Head,
@@ -180,6 +180,12 @@ impl Record {
             event_clock: self.bits & EVENT_CLOCK != 0,
             late: self.bits & LATE != 0,
         });
+    }
+
+    /// Fetches the record's cache line.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.position
     }
 
     /// Cut time of the event.

@@ -66,7 +66,7 @@ impl Engine {
                 self.table.insert(a.key, a.flow, a.transaction)
             }
         };
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
         let had = self.resolve_old(slot, &mut scratch);
         let ranks = self.sources.ranks();
@@ -84,7 +84,7 @@ impl Engine {
             }
         }
         self.revise(slot, &mut scratch, had, true);
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         Some(slot)
     }
 
@@ -100,7 +100,7 @@ impl Engine {
             }
             return;
         };
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
         let had = self.resolve_old(slot, &mut scratch);
         let before = scratch.events.len();
@@ -110,18 +110,30 @@ impl Engine {
             flow.inexact(a.fact.cut, || "a copy could not be taken back from a truncated transaction".to_owned());
         }
         self.revise(slot, &mut scratch, had, true);
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
     }
 
-    /// Looks at a transaction again, because time has passed or its flow has changed.
-    pub(super) fn refresh(&mut self, slot: u32) -> Resolution {
-        let mut scratch = std::mem::take(&mut self.scratch);
+    /// Looks at a transaction again, because time has passed or its flow has changed. What it is resolved to is lent
+    /// as `scratch.new`; give the scratch back with [`Engine::done`].
+    pub(super) fn refresh(&mut self, slot: u32) -> Box<Scratch> {
+        let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
         let had = self.resolve_old(slot, &mut scratch);
-        self.revise(slot, &mut scratch, had, false);
-        let resolution = scratch.new.clone();
-        self.scratch = scratch;
-        resolution
+        let head = &self.table.slot(slot).head;
+        let flow = &self.flows[usize::from(head.flow)];
+        let quiet = scratch.old.end.is_some() && head.due == i64::MAX;
+        if quiet && context_now(flow, &self.streams, &scratch.events) == context_of(head) {
+            let Scratch { old, new, .. } = &mut *scratch;
+            std::mem::swap(old, new); // an ended one whose time has come: nothing else has changed
+        } else {
+            self.revise(slot, &mut scratch, had, false);
+        }
+        scratch
+    }
+
+    /// Takes back what [`Engine::refresh`] lent.
+    pub(super) fn done(&mut self, scratch: Box<Scratch>) {
+        self.scratch = Some(scratch);
     }
 
     fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
@@ -193,7 +205,7 @@ impl Engine {
 
     /// Takes back all that a transaction contributes, before the rules of its flow change.
     pub(super) fn uncount(&mut self, slot: u32) {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
         self.resolve_old(slot, &mut scratch);
         let head = self.table.slot(slot).head;
@@ -206,15 +218,15 @@ impl Engine {
         let head = &mut self.table.slot_mut(slot).head;
         head.flags &= flag::TRACED | flag::LONG_ID;
         head.due = i64::MAX;
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
     }
 
     /// Counts a transaction anew after [`Engine::uncount`].
     pub(super) fn recount(&mut self, slot: u32) {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
         self.revise(slot, &mut scratch, false, true);
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
     }
 
     /// Counts an event for its stream, its stage and its second; below zero takes back.

@@ -136,7 +136,7 @@ impl Engine {
             }
             blob::FLOWS => {
                 let state: State = decode(key, bytes)?;
-                let mut flow = Flow::with_state(state, &self.limits, self.seed);
+                let mut flow = Flow::with_state(state, &self.limits);
                 flow.unsaved = false;
                 if u64::from(self.push_flow(flow)) != key.number {
                     return Err(damaged(key, "a flow before it is missing"));

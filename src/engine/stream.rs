@@ -114,6 +114,7 @@ pub struct Stream {
     sums: [u64; 5],
     complete_to: Option<i64>,
     unsaved_minutes: BTreeSet<i64>,
+    last_minute: Option<i64>,
     deleted_minutes: BTreeSet<i64>,
 }
 
@@ -153,6 +154,7 @@ impl Stream {
             sums: [0; 5],
             complete_to: None,
             unsaved_minutes: BTreeSet::new(),
+            last_minute: None,
             deleted_minutes: BTreeSet::new(),
         }
     }
@@ -171,7 +173,11 @@ impl Stream {
         self.state.first = Some(self.state.first.map_or(second, |f| f.min(second)));
         let Some(slot) = self.seconds.entry(second, || 0) else { return };
         *slot = slot.saturating_add_signed(n);
-        self.unsaved_minutes.insert(second.div_euclid(60));
+        let minute = second.div_euclid(60);
+        if self.last_minute != Some(minute) {
+            self.last_minute = Some(minute);
+            self.unsaved_minutes.insert(minute);
+        }
         if let Some(to) = self.complete_to
             && second < to
         {
@@ -226,6 +232,7 @@ impl Stream {
 
     /// Hands every minute that changed to `save` as 60 counts (`None`: it went).
     pub fn save(&mut self, mut save: impl FnMut(i64, Option<Vec<u8>>)) {
+        self.last_minute = None;
         for minute in std::mem::take(&mut self.unsaved_minutes) {
             if !self.deleted_minutes.contains(&minute) {
                 let counts =

@@ -49,6 +49,14 @@ impl Table {
         self.index.find(key, |s| self.slot(*s).head.key == key).copied()
     }
 
+    /// Fetches what [`Table::find`] and [`Table::load`] will need.
+    #[must_use]
+    pub fn touch(&self, key: u64) -> u64 {
+        let Some(slot) = self.find(key) else { return 0 };
+        let slot = self.slot(slot);
+        u64::from(slot.head.next) ^ slot.records[0].touch() ^ slot.records[2].touch() ^ slot.records[4].touch()
+    }
+
     /// One slot.
     #[must_use]
     pub fn slot(&self, slot: u32) -> &Slot {

@@ -43,7 +43,7 @@ impl Engine {
             left_out: flow.left_out.iter().map(|s| (*self.sources.get(*s).key).clone()).collect(),
             inexact: flow.inexact_view(),
             transactional: flow.transactional(),
-            never_ends: flow.never_ends(),
+            never_ends: flow.never_ends() && flow.state.ends <= 0,
             totals: flow.totals_view(),
             windows: (0..WINDOWS.len()).map(|w| flow.window_view(w)).collect(),
             stages: flow.stage_views(),

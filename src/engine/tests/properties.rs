@@ -113,14 +113,20 @@ fn finish(w: &mut World, watermark: f64) -> Vec<String> {
     seen
 }
 
+/// The same cases in every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look for others.
+fn chosen() -> ProptestConfig {
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = if cfg!(debug_assertions) { 24 } else { 300 };
+    }
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = RngSeed::Fixed(19);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if cfg!(debug_assertions) { 24 } else { 300 },
-        failure_persistence: None,
-        // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES look for others.
-        rng_seed: RngSeed::Fixed(19),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(chosen())]
 
     #[test]
     fn the_order_of_reading_partitions_does_not_matter(
