@@ -28,6 +28,9 @@ impl Engine {
             streams: self.stream_index.values().map(|s| self.stream_view(*s)).collect(),
             sources: self.sources.in_order().map(|n| source_view(self.sources.get(n))).collect(),
             engine: self.engine_view(now),
+            // Boards of other watchers: the loop that publishes this puts them in.
+            lag: Arc::default(),
+            dlq: Arc::default(),
         })
     }
 

@@ -3,7 +3,9 @@
 //! Unknown is `None`, never 0. Durations are seconds as `f64` where they are for people and APIs,
 //! and come from histograms of at most 1.1 % relative error.
 
+mod dlq;
 mod durable;
+mod lag;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +13,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, Timestamp};
+pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
+pub use lag::{
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble, Reason, ToldLag,
+};
 
 /// The rolling windows, in seconds, and their names in the API.
 pub const WINDOWS: [(&str, i64); 5] = [("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600)];
@@ -35,6 +41,10 @@ pub struct Snapshot {
     pub sources: Vec<SourceView>,
     /// Of the engine itself.
     pub engine: EngineView,
+    /// Groups and their lag, as of their newest survey.
+    pub lag: Arc<LagBoard>,
+    /// Dead letters, as of their newest survey.
+    pub dlq: Arc<DlqBoard>,
 }
 
 /// Health numbers of the engine.
