@@ -1,0 +1,116 @@
+//! One stream of the board: what a survey says of it, and its view.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Entry, Facts, REFUSED, Rules};
+use crate::model::{MICROS_PER_SECOND, Survey, Timestamp, TopicFacts};
+use crate::snapshot::DlqStream;
+
+impl Entry {
+    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
+        self.refused.as_ref().is_some_and(|(at, _)| now.since(*at) < REFUSED)
+    }
+
+    pub(super) fn take(
+        &mut self,
+        topic: &TopicFacts,
+        group: Option<String>,
+        positions: Result<HashMap<u32, u64>, ()>,
+        survey: &Survey,
+    ) {
+        if self.incarnation != topic.id && !self.incarnation.is_empty() {
+            self.tracked.made_anew();
+            (self.looked, self.times, self.ahead) = Default::default();
+            self.marked_before = Some(false);
+        }
+        self.incarnation.clone_from(&topic.id);
+        // Another group means other positions: what moved between the two was handled by nobody.
+        if self.group != group && self.group.is_some() && group.is_some() {
+            for (n, facts) in &mut self.tracked.partitions {
+                facts.committed = positions.as_ref().ok().and_then(|all| all.get(n).copied());
+            }
+        }
+        self.group = group;
+        self.group_unknown = positions.is_err();
+        self.faults.clear();
+        let mut as_of = None;
+        for (n, p) in (0u32..).zip(&topic.partitions) {
+            let (Some(start), Some(end)) = (p.start, p.end.or(p.stable_end)) else {
+                self.faults
+                    .push(format!("partition {n}: {}", if p.fault.is_empty() { "not answered" } else { &p.fault }));
+                continue;
+            };
+            let before = self.tracked.partitions.get(&n).and_then(|f| f.committed);
+            let committed = positions.as_ref().map_or(before, |all| all.get(&n).copied());
+            let ahead = self.ahead.as_ref().and_then(|all| all.get(&n)).copied().unwrap_or(0);
+            self.tracked.learn(n, Facts { start, end, committed, ahead });
+            self.looked.expire(n, start);
+            as_of = Some(as_of.map_or(p.at, |at: Timestamp| at.min(p.at)));
+        }
+        self.as_of = as_of.or(self.as_of);
+        if self.group_unknown {
+            self.faults.push("the positions of the redrive group are not known".into());
+        }
+        self.tracked.sample(survey.ended, self.unhandled());
+    }
+
+    fn sum(&self, of: impl Fn(&Facts) -> u64) -> Option<u64> {
+        let partitions = &self.tracked.partitions;
+        (!partitions.is_empty()).then(|| partitions.values().map(of).sum())
+    }
+
+    pub(super) fn unhandled(&self) -> Option<u64> {
+        if self.group_unknown { None } else { self.sum(Facts::unhandled) }
+    }
+
+    /// When the oldest unhandled letter was written; `None` where one of the partitions does not say.
+    fn oldest(&self) -> Option<Timestamp> {
+        let waiting = self.tracked.partitions.iter().filter(|(_, f)| f.unhandled() > 0);
+        let times =
+            waiting.map(|(n, f)| self.times.get(n).filter(|(at, _)| *at == f.first_unhandled()).and_then(|(_, t)| *t));
+        times.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    pub(super) fn view(
+        &self,
+        cluster: &str,
+        name: &Arc<str>,
+        answering: bool,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> DlqStream {
+        let [by_error, by_source, by_group] = self.looked.by();
+        let mut faults = self.faults.clone();
+        let not_looked_at = match &self.refused {
+            Some((_, why)) => format!("letters were not looked at: {why}"),
+            None if rules.letters == 0 => "letters were not looked at: [dlq] letters = 0".to_owned(),
+            None => String::new(),
+        };
+        faults.extend(Some(not_looked_at).filter(|f| !f.is_empty()));
+        let age = |at: Timestamp| (now.since(at).max(0)) as f64 / MICROS_PER_SECOND as f64;
+        DlqStream {
+            cluster: cluster.to_owned(),
+            stream: Arc::clone(name),
+            found_by: self.found_by,
+            as_of: self.as_of,
+            answering,
+            retained: self.sum(|f| f.end.saturating_sub(f.start)),
+            unhandled: self.unhandled(),
+            redrive_group: self.group.clone(),
+            inflow_per_minute: self.tracked.inflow_per_minute(),
+            oldest_unhandled_age_seconds: self.oldest().map(age),
+            expired: self.tracked.expired,
+            inflow_total: self.tracked.inflow,
+            redriven_total: self.tracked.redriven,
+            windows: self.tracked.windows(),
+            trend: self.tracked.trend(),
+            by_error,
+            by_source,
+            by_group,
+            looked_at: self.looked.len(),
+            newest: self.looked.newest(),
+            fault: faults.join("; "),
+        }
+    }
+}
