@@ -163,11 +163,9 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
 }
 
 /// Sections that the contract names and a later version acts on: accepted, with a warning.
-pub(super) fn read_later(root: &Table<'_>) {
-    for key in ["lag", "dlq"] {
-        if root.table(key).exists() {
-            root.warn(key, format!("this version does not act on [{key}]"));
-        }
+pub(super) fn read_later(root: &Table<'_>, lag: &Table<'_>) {
+    if lag.exists() {
+        root.warn("lag", "this version does not act on [lag]");
     }
     for key in ["channel", "rule"] {
         if !root.tables(key).is_empty() {

@@ -20,7 +20,7 @@ mod select;
 mod settled;
 mod tracked;
 
-pub use board::{Board, MarkerStream, ReadWish, Rules, own_group};
+pub use board::{Board, MarkerWish, ReadWish, Rules, own_group};
 pub use breakdown::{Looked, NEWEST};
 pub use classify::{Header, Letter, Origin, classify, is_error_header};
 pub use find::{NameClass, OWN_PREFIX, name_class, retry_candidates, source_guess};

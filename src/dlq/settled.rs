@@ -114,6 +114,18 @@ impl Settled {
         touched.into_iter().map(record).collect()
     }
 
+    /// Copies that were sent, over all partitions.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.chunks.values().flat_map(|c| c.sent).map(|w| u64::from(w.count_ones())).sum()
+    }
+
+    /// How many letters of a partition are settled with `from <= position < to`.
+    #[must_use]
+    pub fn within(&self, partition: u32, from: u64, to: u64) -> u64 {
+        self.from(partition, from).saturating_sub(self.from(partition, to))
+    }
+
     /// How many letters of a partition are settled at or behind `position`.
     #[must_use]
     pub fn from(&self, partition: u32, position: u64) -> u64 {
@@ -164,6 +176,7 @@ mod tests {
             let mut read = Settled::new("c/t|1");
             for (key, value) in &log { prop_assert!(read.load(key, Some(value))); }
             for partition in 0..3 {
+                prop_assert_eq!(read.within(partition, 0, from) + read.from(partition, from), read.from(partition, 0));
                 let of = |(p, position): &&(u32, u64)| *p == partition && *position >= from;
                 prop_assert_eq!(read.from(partition, from), truth.keys().filter(of).count() as u64);
             }

@@ -73,8 +73,9 @@ impl Tracked {
         }
     }
 
-    /// Takes what a survey says of a partition.
-    pub fn learn(&mut self, partition: u32, new: Facts) {
+    /// Takes what a survey says of a partition. `settled(from, to)`: letters of it that are known to be handled one by
+    /// one; where it is given, they and not the moves of the group's position say what was redriven.
+    pub fn learn(&mut self, partition: u32, new: Facts, settled: Option<&dyn Fn(u64, u64) -> u64>) {
         let old = match self.partitions.get(&partition) {
             Some(old) if new.end >= old.end => *old,
             // Records that were taken back (an election that was not clean) or a topic made anew without an id.
@@ -88,11 +89,15 @@ impl Tracked {
         };
         self.inflow += new.end.saturating_sub(old.end.max(if old == Facts::default() { new.start } else { 0 }));
         let handled_to = old.committed.unwrap_or(0).max(old.start);
-        self.expired += new.start.min(old.end.max(handled_to)).saturating_sub(handled_to).saturating_sub(old.ahead);
-        let now_to = new.committed.unwrap_or(0).max(new.start);
-        let advanced = now_to.saturating_sub(handled_to.max(new.start));
-        self.redriven += (advanced + new.ahead).saturating_sub(old.ahead);
-        self.partitions.insert(partition, new);
+        let gone_to = new.start.min(old.end.max(handled_to)).max(handled_to);
+        let gone = gone_to - handled_to;
+        self.expired += gone - settled.map_or(0, |settled| settled(handled_to, gone_to)).min(gone);
+        if settled.is_none() {
+            let now_to = new.committed.unwrap_or(0).max(new.start);
+            self.redriven += now_to.saturating_sub(handled_to.max(new.start));
+        }
+        let ahead = settled.map_or(0, |settled| settled(new.first_unhandled(), u64::MAX));
+        self.partitions.insert(partition, Facts { ahead, ..new });
     }
 
     /// A survey is complete: its numbers become a sample.
@@ -164,6 +169,10 @@ impl Tracked {
 mod tests {
     use super::*;
 
+    fn learn(t: &mut Tracked, partition: u32, facts: Facts) {
+        t.learn(partition, facts, None);
+    }
+
     fn facts(start: u64, end: u64, committed: Option<u64>) -> Facts {
         Facts { start, end, committed, ahead: 0 }
     }
@@ -175,27 +184,34 @@ mod tests {
     #[test]
     fn each_letter_arrives_once_and_leaves_once() {
         let mut t = Tracked::default();
-        t.learn(0, facts(10, 100, Some(20)));
+        learn(&mut t, 0, facts(10, 100, Some(20)));
         t.sample(Timestamp(0), Some(80));
         assert_eq!(sums(&t), (0, 0, 0), "what was there before is no inflow");
-        t.learn(0, facts(10, 130, Some(50)));
+        learn(&mut t, 0, facts(10, 130, Some(50)));
         assert_eq!(sums(&t), (30, 30, 0));
-        t.learn(0, facts(70, 130, Some(50)));
+        learn(&mut t, 0, facts(70, 130, Some(50)));
         assert_eq!(sums(&t), (30, 30, 20), "50 to 70 expired before triage");
-        t.learn(0, facts(70, 130, Some(90)));
+        learn(&mut t, 0, facts(70, 130, Some(90)));
         assert_eq!(sums(&t), (30, 50, 20), "only what lay there could be handled");
-        t.learn(0, Facts { ahead: 5, ..facts(70, 130, Some(90)) });
-        assert_eq!(sums(&t), (30, 55, 20));
-        t.learn(0, facts(70, 130, Some(100)));
-        assert_eq!(sums(&t), (30, 60, 20), "five of the ten were handled before");
-        t.learn(1, facts(0, 4, None));
-        assert_eq!(sums(&t), (34, 60, 20), "a new partition brings its letters");
+        learn(&mut t, 1, facts(0, 4, None));
+        assert_eq!(sums(&t), (34, 50, 20), "a new partition brings its letters");
+    }
+
+    #[test]
+    fn letters_settled_one_by_one_are_neither_depth_nor_lost() {
+        let settled = |from: u64, to: u64| [12, 13, 40].iter().filter(|p| (from..to).contains(p)).count() as u64;
+        let mut t = Tracked::default();
+        t.learn(0, facts(0, 100, Some(10)), Some(&settled));
+        t.sample(Timestamp(0), None);
+        assert_eq!((t.partitions[&0].ahead, t.partitions[&0].unhandled()), (3, 87));
+        t.learn(0, facts(20, 100, Some(10)), Some(&settled));
+        assert_eq!((t.expired, t.partitions[&0].ahead, t.partitions[&0].unhandled()), (8, 1, 79));
     }
 
     #[test]
     fn a_position_below_the_log_start_shows_a_loss() {
         let mut t = Tracked::default();
-        t.learn(0, facts(500, 600, Some(100)));
+        learn(&mut t, 0, facts(500, 600, Some(100)));
         assert_eq!(sums(&t), (0, 0, 400));
         assert_eq!(facts(500, 600, Some(100)).unhandled(), 100);
         assert_eq!(facts(0, 50, Some(80)).unhandled(), 0, "a position beyond the end is no negative depth");
@@ -204,19 +220,19 @@ mod tests {
     #[test]
     fn without_a_group_all_that_expires_was_never_handled() {
         let mut t = Tracked::default();
-        t.learn(0, facts(0, 10, None));
+        learn(&mut t, 0, facts(0, 10, None));
         t.sample(Timestamp(0), Some(10));
-        t.learn(0, facts(7, 12, None));
+        learn(&mut t, 0, facts(7, 12, None));
         assert_eq!(sums(&t), (2, 0, 7));
     }
 
     #[test]
     fn a_topic_made_anew_counts_what_lies_there_now() {
         let mut t = Tracked::default();
-        t.learn(0, facts(0, 1_000, Some(1_000)));
+        learn(&mut t, 0, facts(0, 1_000, Some(1_000)));
         t.sample(Timestamp(0), Some(0));
         t.made_anew();
-        t.learn(0, facts(0, 30, None));
+        learn(&mut t, 0, facts(0, 30, None));
         assert_eq!(sums(&t), (30, 0, 0));
         assert_eq!(t.partitions[&0].unhandled(), 30);
     }
@@ -226,7 +242,7 @@ mod tests {
         let mut t = Tracked::default();
         for second in 0..=400 {
             let end = second / 2;
-            t.learn(0, facts(0, end, Some(end / 2)));
+            learn(&mut t, 0, facts(0, end, Some(end / 2)));
             t.sample(Timestamp::from_seconds(i64::try_from(second).unwrap()), Some(end - end / 2));
         }
         let windows = t.windows();

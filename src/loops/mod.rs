@@ -7,13 +7,19 @@
 //!   +-------- watch<Arc<Positions>> <------------------+------> watch<Arc<Durable>> --> /metrics
 //! ```
 
+mod dlq;
 mod engine;
 mod keeper;
+mod letters;
+mod redrive;
 mod status;
 mod ticker;
 
+pub use dlq::{DlqKeeper, PeekAnswer};
 pub use engine::EngineLoop;
 pub use keeper::{Keeper, KeeperState};
+pub use letters::{Reader, rules as dlq_rules};
+pub use redrive::{Ended, Prepare, RedriveError, RedriveLoop, RedriveOptions, Reins};
 pub use status::StatusLoop;
 pub use ticker::Ticker;
 

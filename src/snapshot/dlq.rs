@@ -1,5 +1,6 @@
 //! The read model of dead letters. Built by the DLQ loop, shared by every page and scrape.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Timestamp;
@@ -9,8 +10,10 @@ use crate::model::Timestamp;
 pub struct DlqBoard {
     /// Streams by cluster and name.
     pub streams: Vec<Arc<DlqStream>>,
-    /// Streams left out because of a bound.
+    /// Streams left out because of a bound, over all clusters.
     pub dropped: u64,
+    /// The same by cluster.
+    pub dropped_by: BTreeMap<String, u64>,
     /// Streams whose records wait for another try (cluster, name): beside the dead letters, not among them.
     pub retry: Vec<(String, Arc<str>)>,
     /// Streams whose name suggests dead letters and whose records do not say so (cluster, name).
@@ -191,9 +194,9 @@ pub struct RedriveView {
     /// Letters it has looked at.
     pub looked_at: u64,
     /// Letters that were sent (dry run: would be sent), by target stream.
-    pub sent: std::collections::BTreeMap<String, u64>,
+    pub sent: BTreeMap<String, u64>,
     /// Letters that were left, by reason.
-    pub skipped: std::collections::BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<&'static str, u64>,
     /// Letters of the selection whose transaction could not be looked up.
     pub unknown_transactions: u64,
     /// What went wrong last, in words; empty otherwise.

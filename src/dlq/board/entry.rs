@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Entry, Facts, REFUSED, Rules};
+use super::{Entry, Facts, REFUSED, Rules, own_group};
 use crate::model::{MICROS_PER_SECOND, Survey, Timestamp, TopicFacts};
 use crate::snapshot::DlqStream;
 
@@ -21,8 +21,7 @@ impl Entry {
     ) {
         if self.incarnation != topic.id && !self.incarnation.is_empty() {
             self.tracked.made_anew();
-            (self.looked, self.times, self.ahead) = Default::default();
-            self.marked_before = Some(false);
+            (self.looked, self.times, self.settled, self.markers, self.sent) = Default::default();
         }
         self.incarnation.clone_from(&topic.id);
         // Another group means other positions: what moved between the two was handled by nobody.
@@ -31,6 +30,8 @@ impl Entry {
                 facts.committed = positions.as_ref().ok().and_then(|all| all.get(n).copied());
             }
         }
+        // Markers and positions are of one redrive only where the group is ours.
+        let ours = group.as_deref() == Some(own_group(&topic.name).as_str());
         self.group = group;
         self.group_unknown = positions.is_err();
         self.faults.clear();
@@ -43,16 +44,38 @@ impl Entry {
             };
             let before = self.tracked.partitions.get(&n).and_then(|f| f.committed);
             let committed = positions.as_ref().map_or(before, |all| all.get(&n).copied());
-            let ahead = self.ahead.as_ref().and_then(|all| all.get(&n)).copied().unwrap_or(0);
-            self.tracked.learn(n, Facts { start, end, committed, ahead });
+            let settled = self.settled.as_ref().filter(|_| ours);
+            let settled = settled.map(|settled| move |from, to| settled.within(n, from, to));
+            let settled = settled.as_ref().map(|f| f as &dyn Fn(u64, u64) -> u64);
+            self.tracked.learn(n, Facts { start, end, committed, ahead: 0 }, settled);
             self.looked.expire(n, start);
             as_of = Some(as_of.map_or(p.at, |at: Timestamp| at.min(p.at)));
         }
         self.as_of = as_of.or(self.as_of);
+        self.redrove();
         if self.group_unknown {
             self.faults.push("the positions of the redrive group are not known".into());
         }
         self.tracked.sample(survey.ended, self.unhandled());
+    }
+
+    /// Copies that were sent since the last survey; what was sent before the first one is not news.
+    fn redrove(&mut self) {
+        let unread = self.markers.as_ref().is_some_and(|(_, end, next)| next < end);
+        let sent = match (&self.settled, &self.markers) {
+            (Some(settled), _) => Some(settled.sent()),
+            (None, None) => Some(0),
+            (None, Some(_)) => None,
+        };
+        match (self.sent, sent) {
+            (Some(before), Some(sent)) => {
+                self.tracked.redriven += sent.saturating_sub(before);
+                self.sent = Some(sent.max(before));
+            }
+            // The first reading is complete only once all that was there has been read.
+            (None, Some(sent)) if !unread => self.sent = Some(sent),
+            _ => {}
+        }
     }
 
     fn sum(&self, of: impl Fn(&Facts) -> u64) -> Option<u64> {

@@ -7,7 +7,7 @@ use regex::RegexSet;
 
 use super::breakdown::Looked;
 use super::find::{NameClass, name_class};
-use super::settled::marker_stream;
+use super::settled::{Settled, marker_stream};
 use super::tracked::{Facts, Tracked};
 use crate::model::{GroupFacts, MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
 use crate::snapshot::{DlqStream, FoundBy, LetterView};
@@ -73,17 +73,15 @@ pub struct ReadWish {
     pub count: usize,
 }
 
-/// A stream of ours that says which letters of `of` were handled.
+/// A stretch of markers of handled letters that the board would like to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MarkerStream {
+pub struct MarkerWish {
     /// The stream of dead letters.
     pub of: Arc<str>,
-    /// Its incarnation.
-    pub incarnation: String,
-    /// The stream with the markers.
+    /// The stream of ours with the markers; it has one partition.
     pub stream: Arc<str>,
-    /// Its end.
-    pub end: u64,
+    /// From here.
+    pub from: u64,
 }
 
 #[derive(Debug, Default)]
@@ -100,10 +98,12 @@ struct Entry {
     refused: Option<(Timestamp, String)>,
     /// By partition: a position and the record time of the first letter there.
     times: HashMap<u32, (u64, Option<Timestamp>)>,
-    /// Letters behind the group's position that were handled, by partition; `None`: never told.
-    ahead: Option<HashMap<u32, u64>>,
-    /// Whether there were markers of handled letters when the stream was first seen.
-    marked_before: Option<bool>,
+    /// Letters that our redrive settled one by one; `None`: there are no markers, or they were not read yet.
+    settled: Option<Settled>,
+    /// The marker stream: name, end, next position to read.
+    markers: Option<(Arc<str>, u64, u64)>,
+    /// Copies that were sent, as of the last survey; `None`: not known yet.
+    sent: Option<u64>,
 }
 
 /// Dead letters of one cluster.
@@ -115,7 +115,6 @@ pub struct Board {
     retry: Vec<Arc<str>>,
     /// Names that only suggest dead letters, and when they were looked into last.
     perhaps: BTreeMap<Arc<str>, (Timestamp, Vec<(u32, u64)>)>,
-    markers: Vec<MarkerStream>,
     /// Ends that can be read, by stream and partition.
     stable: HashMap<(Arc<str>, u32), u64>,
     dropped: u64,
@@ -133,7 +132,6 @@ impl Board {
             streams: BTreeMap::new(),
             retry: Vec::new(),
             perhaps: BTreeMap::new(),
-            markers: Vec::new(),
             stable: HashMap::new(),
             dropped: 0,
             answering: false,
@@ -202,7 +200,6 @@ impl Board {
         self.perhaps = suggested;
         self.streams.retain(|name, _| present.contains_key(&**name));
         let positions = positions(survey, &present);
-        self.markers.clear();
         self.stable.clear();
         let ends: HashMap<&str, u64> = survey
             .topics
@@ -214,11 +211,10 @@ impl Board {
             let Some(at) = present.get(&**name) else { continue };
             let topic = &survey.topics[*at];
             let marker = marker_stream(name);
-            entry.marked_before.get_or_insert(ends.contains_key(marker.as_str()));
-            if let Some((stream, end)) = ends.get_key_value(marker.as_str()) {
-                let (of, stream, end) = (Arc::clone(name), Arc::from(*stream), *end);
-                self.markers.push(MarkerStream { of, incarnation: topic.id.clone(), stream, end });
-            }
+            entry.markers = ends.get_key_value(marker.as_str()).map(|(stream, end)| {
+                let next = entry.markers.as_ref().map_or(0, |(_, _, next)| *next);
+                (Arc::from(*stream), *end, next)
+            });
             let (group, of_group) = chosen(name, &self.rules.redrive_group, survey, positions.get(at));
             entry.take(topic, group, of_group, survey);
             for (n, p) in (0u32..).zip(&topic.partitions) {
@@ -316,29 +312,30 @@ impl Board {
         }
     }
 
-    /// Marker streams of the streams that are watched.
+    /// Markers of handled letters that were not read yet.
     #[must_use]
-    pub fn markers(&self) -> &[MarkerStream] {
-        &self.markers
+    pub fn marker_wishes(&self) -> Vec<MarkerWish> {
+        let unread = |(of, e): (&Arc<str>, &Entry)| {
+            let (stream, end, next) = e.markers.as_ref()?;
+            (next < end && !e.is_refused(self.at)).then(|| MarkerWish {
+                of: Arc::clone(of),
+                stream: Arc::clone(stream),
+                from: *next,
+            })
+        };
+        self.streams.iter().filter_map(unread).collect()
     }
 
-    /// The position of the redrive group, by partition.
-    #[must_use]
-    pub fn positions(&self, stream: &str) -> Vec<(u32, u64)> {
-        let partitions = self.streams.get(stream).into_iter().flat_map(|e| &e.tracked.partitions);
-        partitions.map(|(n, f)| (*n, f.first_unhandled())).collect()
-    }
-
-    /// How many letters at or behind the group's position were handled all the same; counts from the next survey on.
-    pub fn ahead(&mut self, stream: &str, ahead: HashMap<u32, u64>) {
-        let Some(entry) = self.streams.get_mut(stream) else { return };
-        if entry.ahead.is_none() && entry.marked_before == Some(true) {
-            // They were handled before we watched: depth counts them at once, and nobody handled them now.
-            for (n, facts) in &mut entry.tracked.partitions {
-                facts.ahead = ahead.get(n).copied().unwrap_or(0);
-            }
+    /// Markers that were read for a wish, in order; `next` is where to go on. They count from the next survey on.
+    pub fn marked<'a>(&mut self, of: &str, records: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>, next: u64) {
+        let Some(entry) = self.streams.get_mut(of) else { return };
+        let settled = entry.settled.get_or_insert_with(|| Settled::new(entry.incarnation.clone()));
+        for (key, value) in records {
+            settled.load(key, value);
         }
-        entry.ahead = Some(ahead);
+        if let Some((_, _, at)) = &mut entry.markers {
+            *at = next.max(*at + 1);
+        }
     }
 
     /// The views, and how many streams were left out.

@@ -111,16 +111,31 @@ fn five_numbers_with_and_without_a_group() {
 }
 
 #[test]
-fn letters_handled_ahead_of_the_position_are_not_depth() {
+fn letters_settled_one_by_one_are_not_depth() {
     let mut board = Board::new("main", Rules::default());
-    let all = || (vec![topic("a.dlq", &[(0, 100)])], vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 10)])]);
-    let (topics, groups) = all();
-    board.absorb(&survey(0, topics, groups));
-    board.ahead("a.dlq", HashMap::from([(0, 25)]));
-    let (topics, groups) = all();
-    board.absorb(&survey(5, topics, groups));
+    let of = |second, markers: u64| {
+        let topics = vec![topic("a.dlq", &[(0, 100)]), topic("streamgauge.redriven.a.dlq", &[(0, markers)])];
+        survey(second, topics, vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 10)])])
+    };
+    let mut log = Settled::new("id-1");
+    (20..45).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let feed = |board: &mut Board, log: &mut Settled, next| {
+        assert_eq!(board.marker_wishes().iter().map(|w| (w.from, &*w.of)).collect::<Vec<_>>(), [(next - 1, "a.dlq")]);
+        let records = log.take_touched();
+        board.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), next);
+    };
+    board.absorb(&of(0, 1));
+    feed(&mut board, &mut log, 1);
+    board.absorb(&of(5, 1));
     let v = view(&board, "a.dlq");
-    assert_eq!((v.unhandled, v.redriven_total, v.expired), (Some(65), 25, 0));
+    assert_eq!((v.unhandled, v.redriven_total, v.expired), (Some(65), 0, 0), "sent before we watched");
+    log.mark(0, 50, crate::dlq::Fate::Sent);
+    log.mark(0, 51, crate::dlq::Fate::Passed);
+    board.absorb(&of(10, 2));
+    feed(&mut board, &mut log, 2);
+    board.absorb(&of(15, 2));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.redriven_total), (Some(63), 1), "passed over is handled and not redriven");
 }
 
 #[test]
