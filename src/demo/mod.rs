@@ -21,9 +21,11 @@ mod event;
 mod incident;
 mod plan;
 mod script;
+mod workers;
 
 use plan::{CHECKOUT, Emission, Flow, REFUND, STREAMS};
 use script::Script;
+pub use workers::Workers;
 
 /// Transactions that begin per second at rate 1, over both flows.
 pub const TRANSACTIONS_PER_SECOND: f64 = 25.0;
@@ -108,6 +110,14 @@ pub struct Traffic {
     script: Script,
     began: Timestamp,
     done: Appended,
+}
+
+impl Traffic {
+    /// When its live part begins: incidents are counted from it.
+    #[must_use]
+    pub const fn began(&self) -> Timestamp {
+        self.began
+    }
 }
 
 /// Begins the traffic; writes its history, if it shall have one. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
