@@ -6,8 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
+use super::Traffic;
 use super::incident::{Incident, Schedule};
-use super::plan::STREAMS;
+use super::plan::{Name, STREAMS};
 use crate::broker::{Commit, Observe, Stop};
 use crate::model::{MICROS_PER_SECOND, Survey, TimeQuestion, Timestamp};
 
@@ -15,6 +18,14 @@ use crate::model::{MICROS_PER_SECOND, Survey, TimeQuestion, Timestamp};
 const ROUND: Duration = Duration::from_secs(1);
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Where dead letters are redriven to: who reads it looks for them there.
+const REDRIVE_TARGET: usize = 1;
+/// The header of a record that was redriven.
+const REDRIVEN: &[u8] = b"x-redrive-count";
+/// Records looked at per round for redriven ones.
+const LOOKED_AT: usize = 5_000;
+/// Redriven letters on their way to the script; beyond, they end as they are.
+pub(super) const REDRIVEN_QUEUE: usize = 1_000;
 /// The export that nobody restarted: it stopped so long before the live traffic began.
 const ABANDONED_SINCE: i64 = 9 * 60 * MICROS_PER_SECOND;
 
@@ -63,13 +74,17 @@ pub struct Workers {
     observe: Box<dyn Observe>,
     commit: Box<dyn Commit>,
     schedule: Schedule,
+    redriven: mpsc::Sender<Name>,
+    /// Next record of each partition of [`REDRIVE_TARGET`] to be looked at.
+    looked: Vec<u64>,
 }
 
 impl Workers {
-    /// `live_since`: when the live traffic began; incidents are counted from it.
+    /// The consumers of this traffic, on the broker that it is written to.
     #[must_use]
-    pub fn new(observe: Box<dyn Observe>, commit: Box<dyn Commit>, live_since: Timestamp) -> Self {
-        Self { observe, commit, schedule: Schedule { live_since: Some(live_since) } }
+    pub fn new(observe: Box<dyn Observe>, commit: Box<dyn Commit>, traffic: &Traffic) -> Self {
+        let (schedule, redriven) = (Schedule { live_since: Some(traffic.began) }, traffic.redrive.clone());
+        Self { observe, commit, schedule, redriven, looked: Vec::new() }
     }
 
     /// Commits until stopped. A broker that does not answer is asked again in the next round.
@@ -97,9 +112,36 @@ impl Workers {
                 self.commit(worker.group, STREAMS[*stream], reach, survey);
             }
         }
+        self.look_for_redriven(survey);
         let (group, stream) = (ABANDONED.0, STREAMS[ABANDONED.1]);
         if !survey.groups.iter().any(|g| &*g.name == group && g.committed.as_ref().is_none_or(|c| !c.is_empty())) {
             self.commit(group, stream, now.plus(-ABANDONED_SINCE), survey);
+        }
+    }
+
+    /// A letter that came back is worked on: its transaction goes on in the script.
+    fn look_for_redriven(&mut self, survey: &Survey) {
+        let stream = STREAMS[REDRIVE_TARGET];
+        let Some(topic) = survey.topics.iter().find(|t| &*t.name == stream) else { return };
+        for (partition, facts) in (0..).zip(&topic.partitions) {
+            let Some(end) = facts.stable_end else { continue };
+            if self.looked.len() <= partition as usize {
+                self.looked.push(end); // what came back before we lived has had its answer
+            }
+            let from = self.looked[partition as usize];
+            if from >= end {
+                continue;
+            }
+            let Ok(stretch) = self.observe.records(stream, partition, from, LOOKED_AT, 8 << 20, PATIENCE) else {
+                continue;
+            };
+            self.looked[partition as usize] = stretch.next;
+            let back = stretch.records.iter().filter(|r| r.headers.iter().any(|(name, _)| name == REDRIVEN));
+            for name in back.filter_map(|r| Name::parse(r.key.as_deref()?)) {
+                if self.redriven.try_send(name).is_err() {
+                    tracing::debug!("too many letters came back at once: this one ends as it is");
+                }
+            }
         }
     }
 
