@@ -106,7 +106,7 @@ impl Workers {
     }
 
     fn round(&mut self, round: u64, now: Timestamp, survey: &Survey) {
-        for worker in WORKERS.iter().filter(|worker| round % worker.every == 0) {
+        for worker in WORKERS.iter().filter(|worker| round.is_multiple_of(worker.every)) {
             let reach = (worker.reach)(self.schedule, now);
             for stream in worker.streams {
                 self.commit(worker.group, STREAMS[*stream], reach, survey);
