@@ -214,7 +214,8 @@ impl Flow {
             let found = used.iter().find_map(|c| self.state.exemplars.get(id(*c), code?, from, to))?;
             let trace = found.trace.unwrap_or_else(|| derived_trace_id(&self.state.name, &found.transaction));
             let seconds = found.micros as f64 / MICROS_PER_SECOND as f64;
-            Some(ExemplarView { at, trace_id: hex(trace), seconds, transaction_id: found.transaction.clone() })
+            let transaction_id = found.transaction.clone();
+            Some(ExemplarView { at, trace_id: hex(trace), seconds, transaction_id, ended_at: Timestamp(found.cut) })
         };
         LatencyView {
             clock,

@@ -223,7 +223,7 @@ pub struct LatencyView {
 }
 
 /// A real transaction behind a percentile.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ExemplarView {
     /// `p50`, `p95`, `p99` or `max`.
     pub at: &'static str,
@@ -233,6 +233,9 @@ pub struct ExemplarView {
     pub seconds: f64,
     /// Transaction id, if still known.
     pub transaction_id: String,
+    /// Cut time of its end. Pages and metrics show it.
+    #[serde(skip)]
+    pub ended_at: Timestamp,
 }
 
 /// One stage of a flow.
