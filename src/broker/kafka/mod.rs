@@ -8,6 +8,8 @@
 //! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
 //! | `inspect` | `doctor` and `sample` |
+//! | `observe` | groups and their lag, logs, single records |
+//! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
 //!
@@ -21,6 +23,7 @@ mod ffi;
 pub mod floor;
 mod health;
 mod inspect;
+mod observe;
 mod order;
 mod read;
 mod slot;
@@ -30,5 +33,6 @@ mod write;
 
 pub use client::KafkaConfig;
 pub use inspect::KafkaInspect;
+pub use observe::{KafkaObserve, Watched};
 pub use read::KafkaRead;
 pub use write::KafkaWrite;
