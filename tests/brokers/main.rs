@@ -3,9 +3,12 @@
 //! Without the servers nothing fails: every test is counted as skipped in the closing line, with the reason.
 //! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
 
+mod groups;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod lag;
+#[path = "../support/offsets.rs"]
+mod offsets;
 mod outage;
 mod raw;
 mod reading;
