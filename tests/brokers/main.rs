@@ -3,8 +3,12 @@
 //! Without the servers nothing fails: every test is counted as skipped in the closing line, with the reason.
 //! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
 
+mod groups;
 #[path = "../support/kafka.rs"]
 mod kafka;
+mod lag;
+#[path = "../support/offsets.rs"]
+mod offsets;
 mod outage;
 mod raw;
 mod reading;
@@ -21,7 +25,7 @@ pub type Test = fn(&mut kafka::Broker);
 
 fn main() -> ExitCode {
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS].concat();
+    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS, lag::TESTS].concat();
     let chosen: Vec<(&str, Test)> = all
         .into_iter()
         .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))

@@ -179,6 +179,7 @@ impl Reader {
                 }
                 Answer::Topics(topics) => self.topics_told(topics, now)?,
                 Answer::Configs(configs) => self.configs_told(configs, now)?,
+                Answer::Groups(_) | Answer::Members(_) | Answer::Committed(_) => {} // a reader asks for none
             }
         }
         Ok(())
