@@ -17,6 +17,7 @@ use crate::model::{
 };
 
 mod durability;
+mod groups;
 mod reading;
 
 /// Longest wait for anything.
