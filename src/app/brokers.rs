@@ -10,6 +10,7 @@ use crate::broker::embedded::{EmbeddedLog, LogOptions};
 use crate::broker::kafka::{KafkaConfig, KafkaInspect, KafkaRead, KafkaWrite};
 use crate::broker::{ClusterHealth, DecodeSample, Inspect, Read, ReadContext, Stop, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
+use crate::decode::Spares;
 use crate::demo::Begin;
 use crate::model::{Input, Limits, Positions};
 use crate::run::clock::wall;
@@ -19,6 +20,7 @@ use crate::web::Publish;
 /// The channels of every reader.
 pub(super) struct Channels {
     pub input: SyncSender<Input>,
+    pub spares: Spares,
     pub samples: SyncSender<DecodeSample>,
     pub positions: watch::Receiver<Arc<Positions>>,
     pub limits: Arc<Limits>,
@@ -92,6 +94,7 @@ impl Clusters {
                 limits: Arc::clone(&channels.limits),
                 positions: channels.positions.clone(),
                 out: channels.input.clone(),
+                spares: channels.spares.clone(),
                 samples: channels.samples.clone(),
                 health,
                 stop: channels.stop.clone(),

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::broker::Stop;
 use crate::cli::{DemoOptions, Exit};
 use crate::config::{Config, pattern};
+use crate::decode::Spares;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
 use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
@@ -95,6 +96,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
 
     // The channels, each with its bound.
     let (input, engine_input) = sync_channel::<Input>(loops::INPUT_QUEUE);
+    let spares = Spares::default();
     let (keeper, keeper_input) = sync_channel(1);
     let (samples, samples_input) = sync_channel(SAMPLE_QUEUE);
     let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::default()));
@@ -160,7 +162,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     let engine_loop =
-        EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
+        EngineLoop { engine, input: engine_input, spares: spares.clone(), snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
     supervisor.thread(
         "engine",
         Stage::Engine,
@@ -175,6 +177,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         &config,
         brokers::Channels {
             input: input.clone(),
+            spares,
             samples: samples.clone(),
             positions: durable_positions,
             limits,
