@@ -1,6 +1,6 @@
 //! A cluster that asks who we are: TLS, a password, and rights by topic. What is missing is named, with what mends it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect};
 use streamgauge::broker::{Finding, Inspect};
@@ -21,9 +21,9 @@ const PASSWORD: &str = "s3cret-of-the-observer";
 /// Makes a user and says how the product is told of it.
 fn user(broker: &Broker, name: &str) -> KafkaConfig {
     let password = format!("SCRAM-SHA-512=[iterations=4096,password={PASSWORD}]");
+    let what = ["--bootstrap-server", &broker.address, "--alter", "--add-config", &password];
     let who = ["--entity-type", "users", "--entity-name", name];
-    let arguments = [["--bootstrap-server", &broker.address, "--alter", "--add-config", &password].as_slice(), &who];
-    broker.tool("kafka.admin.ConfigCommand", &arguments.concat());
+    broker.tool("kafka.admin.ConfigCommand", &[what.as_slice(), &who].concat());
     let properties = [
         ("security.protocol", "SASL_SSL"),
         ("sasl.mechanism", "SCRAM-SHA-512"),
@@ -79,9 +79,12 @@ fn refused_at_the_door(broker: &mut Broker) {
         (with("sasl.password", "not-this-one"), "Authentication failed", "sasl.password"),
         (with("ssl.ca.location", "probe"), "certificate", "ssl.ca.location"),
         (with("security.protocol", "PLAINTEXT"), "", "security.protocol"),
+        (with("security.protocol", "SASL_PLAINTEXT"), "", "security.protocol"),
     ];
     for (config, words, mend) in cases {
+        let asked = Instant::now();
         let findings = doctor(&config, &["paid"]);
+        println!("    after {:.1?}", asked.elapsed());
         let [only] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(only.ok, Some(false));
         assert!(only.detail.contains(words) && only.mend.contains(mend), "{only:?}");

@@ -19,6 +19,8 @@ const SHORT_RETENTION_MS: i64 = 3_600_000;
 const HEADERS: usize = 64;
 /// Events of the client handled in one go.
 const CLIENT_EVENTS: usize = 64;
+/// How long the brokers are asked before we look at what the client says meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for one message while a sample is read.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -47,8 +49,14 @@ impl KafkaInspect {
         let user = self.config.properties.get("sasl.username").map_or("PRINCIPAL", String::as_str);
         let operations: String = operations.iter().map(|operation| format!(" --operation {operation}")).collect();
         let servers = &self.config.bootstrap_servers;
+        // A cluster that asks us who we are asks the administrator too.
+        let login = if self.config.properties.contains_key("security.protocol") {
+            " --command-config ADMIN.properties"
+        } else {
+            ""
+        };
         format!(
-            "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal User:{user}{operations} --topic '{topic}'"
+            "kafka-acls.sh --bootstrap-server {servers}{login} --add --allow-principal User:{user}{operations} --topic '{topic}'"
         )
     }
 
@@ -93,7 +101,8 @@ impl KafkaInspect {
         let of = match config {
             Ok(of) => of,
             Err(fault) => {
-                let detail = format!("{}: record times are taken for the producers' own", fault.words);
+                let detail =
+                    format!("{}: record times are taken for the producers' own", fault.words.trim_end_matches('.'));
                 out.push(finding(
                     format!("stream {name}: configuration"),
                     None,
@@ -133,13 +142,21 @@ impl KafkaInspect {
         let wrong = |words: String, mend: &str| finding(&cluster, Some(false), words, mend);
         let (client, queue) = self.open(1).map_err(|words| wrong(words, "correct [[cluster]]"))?;
         let wanted = Wanted::new(streams).map_err(|words| wrong(words, "correct the pattern"))?;
-        let metadata = client.fetch_metadata(None, left(until)).map_err(|error| {
-            let words = last_words(&client).unwrap_or_else(|| error.to_string());
-            wrong(words, "check bootstrap_servers, security.protocol and the network")
-        })?;
+        let metadata = loop {
+            match client.fetch_metadata(None, left(until).min(LOOK)) {
+                Ok(metadata) => break metadata,
+                Err(error) => {
+                    let words = last_words(&client).unwrap_or_else(|| error.to_string());
+                    let (mend, final_word) = how_to_get_in(&words);
+                    if final_word || Instant::now() >= until {
+                        return Err(wrong(words, mend));
+                    }
+                }
+            }
+        };
         let id = client.client().fetch_cluster_id(left(until)).unwrap_or_else(|| "unknown".into());
         let detail =
-            format!("{} brokers, {} topics, cluster id {id}", metadata.brokers().len(), metadata.topics().len());
+            format!("brokers {}, topics {}, cluster id {id}", metadata.brokers().len(), metadata.topics().len());
         out.push(finding(&cluster, Some(true), detail, ""));
 
         let mut names: Vec<String> = wanted.exact().map(str::to_owned).collect();
@@ -252,6 +269,20 @@ fn last_words(client: &Client) -> Option<String> {
         drop(client.poll(Duration::ZERO)); // `None` may be a log line: more may follow
     }
     client.context().last_words()
+}
+
+/// What mends a refusal at the door, by the client's words; and whether they are final: asking again cannot help.
+fn how_to_get_in(words: &str) -> (&'static str, bool) {
+    let says = |part: &str| words.contains(part);
+    if says("SASL") || says("Authentication failed") {
+        ("correct sasl.mechanism, sasl.username and sasl.password in [cluster.properties]", true)
+    } else if says("certificate") {
+        ("name the authority that signed the broker's certificate: ssl.ca.location in [cluster.properties]", true)
+    } else if says("SSL") || says("security.protocol") {
+        ("correct security.protocol in [cluster.properties]: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", true)
+    } else {
+        ("check bootstrap_servers, security.protocol and the network", false)
+    }
 }
 
 fn raw(stream: &str, partition: i32, message: ffi::Message<'_>) -> RawRecord {
