@@ -1,6 +1,7 @@
 //! `doctor` and `sample`: looks at a cluster for an operator, with a client of its own that lives as long as the question.
 
 use std::ffi::{CStr, CString};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -145,8 +146,8 @@ impl KafkaInspect {
         let metadata = loop {
             match client.fetch_metadata(None, left(until).min(LOOK)) {
                 Ok(metadata) => break metadata,
-                Err(error) => {
-                    let words = last_words(&client).unwrap_or_else(|| error.to_string());
+                Err(_) => {
+                    let words = last_words(&client).unwrap_or_else(|| silence(&self.config.bootstrap_servers));
                     let (mend, final_word) = how_to_get_in(&words);
                     if final_word || Instant::now() >= until {
                         return Err(wrong(words, mend));
@@ -271,6 +272,17 @@ fn last_words(client: &Client) -> Option<String> {
     client.context().last_words()
 }
 
+/// What a listener that speaks TLS is to a client that does not, and the other way round.
+const NO_KAFKA: &str = "somebody listens there, but answers nothing that a Kafka would";
+
+/// Words for brokers of which the client has none.
+fn silence(servers: &str) -> String {
+    let first = servers.split(',').next().unwrap_or_default().trim();
+    let found = first.to_socket_addrs().ok().and_then(|mut all| all.next());
+    let listens = found.is_some_and(|address| TcpStream::connect_timeout(&address, LOOK).is_ok());
+    if listens { format!("{first}: {NO_KAFKA}") } else { format!("{first}: no answer") }
+}
+
 /// What mends a refusal at the door, by the client's words; and whether they are final: asking again cannot help.
 fn how_to_get_in(words: &str) -> (&'static str, bool) {
     let says = |part: &str| words.contains(part);
@@ -278,8 +290,9 @@ fn how_to_get_in(words: &str) -> (&'static str, bool) {
         ("correct sasl.mechanism, sasl.username and sasl.password in [cluster.properties]", true)
     } else if says("certificate") {
         ("name the authority that signed the broker's certificate: ssl.ca.location in [cluster.properties]", true)
-    } else if says("SSL") || says("security.protocol") {
-        ("correct security.protocol in [cluster.properties]: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", true)
+    } else if says("SSL") || says("security.protocol") || says(NO_KAFKA) {
+        let mend = "correct security.protocol in [cluster.properties]: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL";
+        (mend, !says(NO_KAFKA))
     } else {
         ("check bootstrap_servers, security.protocol and the network", false)
     }
