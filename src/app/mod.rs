@@ -103,6 +103,8 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
     let base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
+    let (_lag, lags) = watch::channel(Arc::default());
+    let (_dlq, letters) = watch::channel(Arc::default());
     let keeper_busy = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::new(&telemetry.meter());
 
@@ -157,7 +159,8 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         },
     )?;
-    let engine_loop = EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, metrics };
+    let engine_loop =
+        EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
     supervisor.thread(
         "engine",
         Stage::Engine,

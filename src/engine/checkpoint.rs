@@ -31,6 +31,7 @@ impl Engine {
     /// All changes since the last checkpoint. Hand checkpoints to the store in order and leave none out.
     pub fn checkpoint(&mut self) -> Checkpoint {
         let durable = self.durable();
+        self.gather_overflow();
         let mut changes = Changes::default();
         let meta = Meta {
             format: blob::FORMAT,

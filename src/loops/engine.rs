@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{DlqBoard, LagBoard, Snapshot};
 use crate::telemetry::Metrics;
 
 /// After a partition was opened its position becomes durable at the next quiet moment, at most this
@@ -28,6 +28,10 @@ pub struct EngineLoop {
     pub keeper: SyncSender<Checkpoint>,
     /// True from the moment a checkpoint is handed over until it is durable.
     pub keeper_busy: Arc<AtomicBool>,
+    /// Groups, newest wins; looked at with each tick.
+    pub lag: watch::Receiver<Arc<LagBoard>>,
+    /// Dead letters, newest wins; looked at with each tick.
+    pub dlq: watch::Receiver<Arc<DlqBoard>>,
     /// Self-metrics.
     pub metrics: Metrics,
 }
@@ -79,7 +83,12 @@ impl EngineLoop {
             Input::Gap(source, from, to, at) => self.engine.gap(&source, from, to, at),
             Input::Tick(now) => {
                 let began = Instant::now();
-                self.snapshot.send_replace(self.engine.tick(now));
+                let mut snapshot = self.engine.tick(now);
+                // Nobody else has it yet, so this clones nothing.
+                let whole = Arc::make_mut(&mut snapshot);
+                whole.lag = Arc::clone(&self.lag.borrow());
+                whole.dlq = Arc::clone(&self.dlq.borrow());
+                self.snapshot.send_replace(snapshot);
                 self.metrics.tick(began.elapsed().as_secs_f64());
             }
             Input::Open(_) | Input::Checkpoint => {}

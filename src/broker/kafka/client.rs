@@ -106,6 +106,13 @@ impl KafkaConfig {
         config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
     }
 
+    /// The settings of a client that commits for a group without joining it.
+    pub(super) fn committer(&self, group: &str, client: &str) -> ClientConfig {
+        let mut config = self.base();
+        config.set("group.id", group).set("client.id", client).set("enable.auto.commit", "false");
+        config
+    }
+
     /// The settings of a producer: every replica, in order, once.
     pub(super) fn producer(&self, acknowledge_within: std::time::Duration) -> ClientConfig {
         let mut config = self.base();

@@ -7,6 +7,7 @@
 //! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
 //! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
+//! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample` |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
@@ -15,6 +16,7 @@
 
 mod ask;
 mod client;
+mod commit;
 mod discover;
 mod drain;
 mod ffi;
@@ -29,6 +31,7 @@ mod topics;
 mod write;
 
 pub use client::KafkaConfig;
+pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use read::KafkaRead;
 pub use write::KafkaWrite;

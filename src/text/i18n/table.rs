@@ -289,7 +289,7 @@ table! {
     age: "age", "경과";
     // inputs, sources, streams
     inputs: "Inputs", "입력";
-    inputs_hint: "every partition that is read; events name their flow themselves", "읽고 있는 모든 파티션; 플로우는 이벤트에 담겨 있습니다";
+    inputs_hint: "the partitions of the streams in which its events were seen", "이 플로우의 이벤트가 발견된 스트림의 파티션";
     sources: "Partitions", "파티션";
     partition: "Partition", "파티션";
     cluster: "Cluster", "클러스터";

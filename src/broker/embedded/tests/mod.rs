@@ -16,6 +16,7 @@ use crate::model::{
 };
 
 mod durability;
+mod groups;
 mod reading;
 
 /// Longest wait for anything.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::snapshot::SourceView;
+use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, UNKNOWN};
 use crate::web::page::Part;
@@ -39,19 +39,25 @@ struct Sources {
     empty: &'static str,
 }
 
-/// On a flow's page: the partitions of all streams, for any of them may carry its events.
-pub fn inputs(kit: &Kit) -> Part {
-    table(kit, "inputs", kit.t.inputs, kit.t.inputs_hint)
+/// On a flow's page: the partitions of the streams in which it was seen.
+pub fn inputs(kit: &Kit, flow: &FlowView) -> Part {
+    table(kit, "inputs", kit.t.inputs, kit.t.inputs_hint, |s| flow.is_fed_by(&s.key))
 }
 
 /// On the status page: the same, worst first.
 pub fn sources(kit: &Kit) -> Part {
-    table(kit, "sources", kit.t.sources, kit.t.worst_first)
+    table(kit, "sources", kit.t.sources, kit.t.worst_first, |_| true)
 }
 
-fn table(kit: &Kit, id: &'static str, title: &'static str, hint: &'static str) -> Part {
-    let mut sources: Vec<(State, &SourceView)> =
-        kit.cx.snapshot.sources.iter().map(|s| (source_state(kit, s), s)).collect();
+fn table(
+    kit: &Kit,
+    id: &'static str,
+    title: &'static str,
+    hint: &'static str,
+    listed: impl Fn(&SourceView) -> bool,
+) -> Part {
+    let listed = kit.cx.snapshot.sources.iter().filter(|s| listed(s));
+    let mut sources: Vec<(State, &SourceView)> = listed.map(|s| (source_state(kit, s), s)).collect();
     sources.sort_by(|a, b| b.0.level.cmp(&a.0.level).then_with(|| a.1.key.cmp(&b.1.key)));
     let hidden = sources.len().saturating_sub(MAX_ROWS);
     let rows = sources.into_iter().take(MAX_ROWS).map(|(state, s)| row(kit, state, s)).collect();
