@@ -24,15 +24,19 @@ pub const TESTS: &[(&str, Test)] = &[("it_disturbs_nothing", disturbs_nothing)];
 
 /// What an observer may ask for, by the protocol's numbers. `FindCoordinator` is the client library's, which asks
 /// who would coordinate a group that nobody joins (docs/adr/006).
-const HARMLESS: [(i16, &str); 9] = [
+const HARMLESS: [(i16, &str); 13] = [
     (1, "Fetch"),
     (2, "ListOffsets"),
     (3, "Metadata"),
+    (9, "OffsetFetch"),
     (10, "FindCoordinator"),
+    (15, "DescribeGroups"),
+    (16, "ListGroups"),
     (18, "ApiVersions"),
     (23, "OffsetForLeaderEpoch"),
     (32, "DescribeConfigs"),
     (60, "DescribeCluster"),
+    (69, "ConsumerGroupDescribe"),
     (75, "DescribeTopicPartitions"),
 ];
 /// How long requests are counted, twice: with nobody looking, and with everybody. Longer than any period of the reader.

@@ -159,12 +159,11 @@ impl Events {
 impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::debug!(facility, message, "kafka client");
-                // Some refusals are said here only: a broker that hangs up on a client without TLS.
-                self.0.words.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| message.to_owned());
-            }
-            RDKafkaLogLevel::Warning => tracing::debug!(facility, message, "kafka client"),
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::debug!(facility, message, "kafka client"),
             _ => tracing::trace!(facility, message, "kafka client"),
         }
     }
