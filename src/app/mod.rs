@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::broker::Stop;
+use crate::broker::{ClusterHealth, Stop};
 use crate::cli::{DemoOptions, Exit};
 use crate::config::{Config, pattern};
 use crate::decode::Spares;
@@ -289,6 +289,8 @@ fn base_status(config: &Config, demo: bool) -> Status {
         restored: true,
         jaeger_url: config.telemetry.jaeger_url.clone(),
         data_dir: config.data_dir.clone(),
+        // Nothing is known of them yet, but they are there: nobody has caught up before they answered.
+        clusters: config.clusters.iter().map(|c| (c.name.clone(), c.kind.name(), ClusterHealth::default())).collect(),
         ..Status::default()
     }
 }
