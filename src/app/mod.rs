@@ -161,8 +161,17 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         },
     )?;
-    let engine_loop =
-        EngineLoop { engine, input: engine_input, spares: spares.clone(), snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
+    let engine_loop = EngineLoop {
+        engine,
+        input: engine_input,
+        spares: spares.clone(),
+        snapshot,
+        keeper,
+        keeper_busy,
+        lag: lags,
+        dlq: letters,
+        metrics,
+    };
     supervisor.thread(
         "engine",
         Stage::Engine,
@@ -233,6 +242,21 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     if let (Some(traffic), Some(publish)) = (traffic, publish) {
+        if let Some(cluster) = config.clusters.iter().find(|c| c.name == publish.cluster)
+            && let Some(committer) = clusters.committer(cluster)
+        {
+            let workers = demo::Workers::new(clusters.observer(&config, cluster)?, committer, &traffic);
+            let (stop, asked) = (stop_web.clone(), stop_web.clone());
+            supervisor.thread(
+                "demo-workers",
+                Stage::Edge,
+                move || asked.set(),
+                move || {
+                    workers.run(wall, &stop);
+                    Ok(())
+                },
+            )?;
+        }
         let asked = stop_web.clone();
         supervisor.task(runtime.handle(), "demo", Stage::Edge, move || asked.set(), async move {
             let done = demo::run(traffic, publish.write, wall, stop_web).await;
