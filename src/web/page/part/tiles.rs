@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use askama::Template;
 
 use crate::snapshot::FlowView;
-use crate::text::i18n::fill;
+use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, Quantity};
 use crate::web::page::Part;
 use crate::web::page::chart::{Chart, Column, spark};
@@ -29,6 +29,7 @@ struct Tile {
 #[derive(Template)]
 #[template(path = "part/tiles.html")]
 struct Tiles {
+    t: &'static Texts,
     label: &'static str,
     tiles: Vec<Tile>,
 }
@@ -58,7 +59,7 @@ pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Ch
             tile.level = if single || shown.is_empty() { Level::Unknown } else { tile.level };
         }
     }
-    render("tiles", &Tiles { label: kit.t.tiles, tiles })
+    render("tiles", &Tiles { t: kit.t, label: kit.t.tiles, tiles })
 }
 
 /// Sum over the flows that know it; `None` where none does.
@@ -240,13 +241,14 @@ fn furthest_behind(kit: &Kit) -> Tile {
         _ => Level::Ok,
     };
     let word = if broken.is_empty() { word } else { broken };
-    Tile {
-        label: t.tile_behind.to_owned(),
-        value: number::duration(age, kit.locale),
-        sub: Html::dots([Html::text(&place), Html::text(&unread), Html::text(&word)]),
-        level,
-        art: strip(kit),
-    }
+    // Where all is well, which one is a hair behind the others changes with every tick: their number says more.
+    let at_end = sources.iter().all(|s| s.state == "at_end");
+    let sub = match level {
+        Level::Ok if at_end => fill(t.all_at_end, &[("n", &number::count(sources.len() as u64))]).into(),
+        Level::Ok => fill(t.n_partitions, &[("n", &number::count(sources.len() as u64))]).into(),
+        _ => Html::dots([Html::text(&place), Html::text(&unread), Html::text(&word)]),
+    };
+    Tile { label: t.tile_behind.to_owned(), value: number::duration(age, kit.locale), sub, level, art: strip(kit) }
 }
 
 /// One cell per source, or the worst of a group where there are many: a glance says whether any is amiss.
