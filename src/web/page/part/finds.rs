@@ -18,7 +18,10 @@ use crate::web::page::{Part, View};
 use super::render;
 
 /// Marks at most: more hide the cells.
-const MAX_FINDS: usize = 16;
+const MAX_FINDS: usize = 12;
+
+/// So many marks lie side by side without touching.
+const MARKS_ABREAST: i64 = 60;
 
 struct Find {
     /// Time and latency, where the browser puts it.
@@ -53,8 +56,8 @@ pub fn finds(kit: &Kit, lead: Option<&FlowView>) -> Part {
             }
         }
     }
-    // One per cell, that of the worst end.
-    let step = step_of(kit.cx.range_seconds);
+    // One per cell, that of the worst end; cells as wide as a mark.
+    let step = step_of(kit.cx.range_seconds).max(kit.cx.range_seconds / MARKS_ABREAST);
     let cell = |e: &ExemplarView| (e.ended_at.second().div_euclid(step), e.seconds.max(1e-3).log2().floor() as i32);
     found.sort_by_key(|(outcome, e)| (cell(e), Reverse(*outcome), Reverse(e.ended_at)));
     found.dedup_by_key(|(_, e)| cell(e));

@@ -64,13 +64,14 @@ fn columns(kit: &Kit) -> [Column<Row>; 9] {
     let t = kit.t;
     let word = |key, label, order| Column { key, label, number: false, low: false, order };
     let number = |key, label, order| Column { key, label, number: true, low: false, order };
+    let low = |column: Column<Row>| Column { low: true, ..column };
     [
         word("partition", t.partition, |a: &Row, b: &Row| a.order.cmp(&b.order)),
-        word("cluster", t.cluster, |a: &Row, b: &Row| a.cluster.cmp(&b.cluster)),
+        low(word("cluster", t.cluster, |a: &Row, b: &Row| a.cluster.cmp(&b.cluster))),
         word("state", t.state, |a, b| b.state.level.cmp(&a.state.level)),
         number("age", t.data_age, |a: &Row, b: &Row| a.seconds.total_cmp(&b.seconds)),
-        number("position", t.position, |a: &Row, b: &Row| a.numbers[0].cmp(&b.numbers[0])),
-        number("end", t.end, |a: &Row, b: &Row| a.numbers[1].cmp(&b.numbers[1])),
+        low(number("position", t.position, |a: &Row, b: &Row| a.numbers[0].cmp(&b.numbers[0]))),
+        low(number("end", t.end, |a: &Row, b: &Row| a.numbers[1].cmp(&b.numbers[1]))),
         number("unread", t.unread, |a: &Row, b: &Row| a.numbers[2].cmp(&b.numbers[2])),
         number("expired", t.expired, |a: &Row, b: &Row| a.numbers[3].cmp(&b.numbers[3])),
         number("undecodable", t.undecodable, |a: &Row, b: &Row| a.numbers[4].cmp(&b.numbers[4])),
