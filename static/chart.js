@@ -109,7 +109,7 @@ class Charts {
     }
     paths.push(["l ok", line(level(0))]);
     this.throughput.paths(paths, !columns.length);
-    this.throughput.scale([0, 1, 2, 3, 4].map((i) => [100 - i * 25, short((top * i) / 4)]));
+    this.throughput.scale((columns.length ? [0, 1, 2, 3, 4] : []).map((i) => [100 - i * 25, short((top * i) / 4)]));
   }
 
   drawLatency(columns, runs, middle, x) {
@@ -152,7 +152,7 @@ class Charts {
     this.latency.paths(shapes, !cells.size);
     const every = Math.ceil(rows / 6);
     const edges = [];
-    for (let i = 0; i <= rows; i += every) edges.push([100 - (i * 100) / rows, edge(low + i)]);
+    for (let i = 0; i <= rows && columns.length; i += every) edges.push([100 - (i * 100) / rows, edge(low + i)]);
     this.latency.scale(edges);
     this.heat = { low, rows };
   }

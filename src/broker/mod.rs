@@ -30,7 +30,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::{DecodeReason, Input, Limits, Positions, StreamSpec, Timestamp};
+use crate::decode::Spares;
+use crate::model::{
+    DecodeReason, Input, Limits, Positions, StreamSpec, Survey, TimeQuestion, TimedPosition, Timestamp,
+};
 
 /// Asks threads to stop. Cloned freely; once set it stays set.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +85,8 @@ pub struct ReadContext {
     pub positions: watch::Receiver<Arc<Positions>>,
     /// To the engine; blocks when full.
     pub out: SyncSender<Input>,
+    /// Batches that were applied, to be filled again.
+    pub spares: Spares,
     /// Samples of undecodable records; dropped when full (they are counted as events anyway).
     pub samples: SyncSender<DecodeSample>,
     /// State of the cluster for pages: newest wins.
@@ -214,4 +219,104 @@ pub trait Inspect: Send {
     /// # Errors
     /// In words for an operator.
     fn sample(&self, stream: &str, count: usize, deadline: Duration) -> Result<Vec<RawRecord>, String>;
+}
+
+/// Records of one partition from a position on.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    /// The records, in order; compaction and transaction markers leave holes.
+    pub records: Vec<RawRecord>,
+    /// Where to go on: behind the last record, or behind the last hole where nothing follows.
+    pub next: u64,
+    /// True where `next` is the end: nothing that can be read lies behind it.
+    pub at_end: bool,
+}
+
+/// Watches groups and logs of one cluster. One thread owns it and calls it on a schedule: never because of a page
+/// or a scrape. Needs rights to describe only, except where a method says so.
+pub trait Observe: Send {
+    /// Groups, members, committed positions, then begins and ends of logs. Blocking, within `deadline`;
+    /// what is not answered by then is `None` with a reason, the rest is kept.
+    fn survey(&mut self, deadline: Duration) -> Survey;
+
+    /// For each question the first record that is not older; `None`: no answer, or no such record.
+    /// Blocking, within `deadline`. One request per broker for all questions.
+    fn positions_at(&mut self, questions: &[TimeQuestion], deadline: Duration) -> Vec<Option<TimedPosition>>;
+
+    /// The first record at or behind each position (stream, partition, position). Needs the right to read.
+    /// `None`: not answered. `Some(None)`: the end was reached without a record. Blocking, within `deadline`.
+    fn first_records(&mut self, at: &[(Arc<str>, u32, u64)], deadline: Duration) -> Vec<Option<Option<TimedPosition>>>;
+
+    /// At most `count` committed records and about `bytes` bytes of one partition from `from` on. Needs the right to read.
+    ///
+    /// # Errors
+    /// In words for an operator.
+    fn records(
+        &mut self,
+        stream: &str,
+        partition: u32,
+        from: u64,
+        count: usize,
+        bytes: usize,
+        deadline: Duration,
+    ) -> Result<Stretch, String>;
+}
+
+/// Why a step of a redrive was not acknowledged. It may have been made all the same, never in part: ask for the
+/// progress before the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// Try the same step again later.
+    #[error("the step was not acknowledged: {0}")]
+    Unavailable(String),
+    /// Another process moves letters under the same name: this one has to end.
+    #[error("another redrive took over: {0}")]
+    Fenced(String),
+    /// The log will never take it.
+    #[error("the log refused: {0}")]
+    Refused(String),
+}
+
+/// A record on its way to a stream.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Target stream.
+    pub stream: String,
+    /// Target partition; `None`: by key.
+    pub partition: Option<u32>,
+    /// The record.
+    pub record: NewRecord,
+}
+
+/// Moves records out of one stream: appends and progress are one atomic step. Blocking.
+/// Made for one name (the group that keeps the progress); a second mover of that name fences the first.
+pub trait Move: Send {
+    /// Durable progress by partition: the next position to look at. Absent: never began.
+    /// To be asked first, and again after every error: it also ends what an earlier mover, or a failed step, left half done.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    fn progress(&mut self, stream: &str, deadline: Duration) -> Result<Vec<(u32, u64)>, MoveError>;
+
+    /// Appends `out` and sets the progress of `stream`, both or neither, seen at once by readers of committed records.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    fn step(
+        &mut self,
+        stream: &str,
+        out: Vec<Outgoing>,
+        progress: &[(u32, u64)],
+        deadline: Duration,
+    ) -> Result<(), MoveError>;
+}
+
+/// Commits positions for consumers that live in this process (the demo's workers): never for a group of a user's.
+pub trait Commit: Send {
+    /// Commits positions (stream, partition, next) of `group` in the name of the consumer `client`. Blocking;
+    /// durable in the broker when it returns.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    fn commit(&mut self, group: &str, client: &str, positions: &[(Arc<str>, u32, u64)]) -> Result<(), MoveError>;
 }

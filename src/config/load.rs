@@ -78,6 +78,8 @@ pub(super) fn read_all(reader: &Reader<'_>, document: &DeTable<'_>, flags: &Flag
         trace,
         publish,
         metrics,
+        lag: crate::model::LagSpec::default(),
+        dlq: crate::model::DlqSpec::default(),
         first_steps,
         warnings: Vec::new(),
     }

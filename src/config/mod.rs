@@ -36,7 +36,7 @@ pub use sections::{AuthConfig, MetricsConfig, PublishConfig, PublishKey, Telemet
 pub use stream::pattern;
 pub use units::{duration, show_duration};
 
-use crate::model::{FlowSpec, Limits, StreamSpec, WebLimits};
+use crate::model::{DlqSpec, FlowSpec, LagSpec, Limits, StreamSpec, WebLimits};
 use crate::telemetry::LogFormat;
 use read::Reader;
 
@@ -103,6 +103,10 @@ pub struct Config {
     pub publish: Option<PublishConfig>,
     /// `/metrics`.
     pub metrics: MetricsConfig,
+    /// How groups are watched.
+    pub lag: LagSpec,
+    /// How dead letters are found, shown and redriven.
+    pub dlq: DlqSpec,
     /// True where neither file nor flag names a cluster: the first page shows how to begin.
     pub first_steps: bool,
     /// What holds but may surprise.

@@ -47,6 +47,7 @@ mod restore;
 mod ring;
 mod rules;
 mod second;
+mod series;
 mod settled;
 mod source;
 mod stream;
@@ -72,10 +73,11 @@ pub use trace::derived_trace_id;
 
 use copies::Copies;
 use dedup::Dedup;
-use flow::Flow;
+use flow::{Flow, Revisit};
 use overflow::{Bound, Overflow};
 use place::Scratch;
 use rules::Declared;
+use series::Series;
 use source::{Readable, Sources};
 use stream::Stream;
 use table::Table;
@@ -120,6 +122,7 @@ pub struct Engine {
     dedup: Dedup,
     copies: Copies,
     stones: Tombstones,
+    series: Series,
     overflow: Overflow,
     /// The flow of the last event: the next one's is most often the same.
     last_flow: u16,
@@ -149,6 +152,7 @@ impl Engine {
             dedup: Dedup::new(limits.dedup_events),
             copies: Copies::new(limits.dedup_events / 8),
             stones: Tombstones::new(limits.tombstones),
+            series: Series::new(limits.series),
             overflow: Overflow::default(),
             last_flow: 0,
             low: None,
@@ -181,18 +185,22 @@ impl Engine {
     /// A partition joins. One that is known keeps its position.
     pub fn open(&mut self, o: &SourceOpen) {
         let stream = self.stream_of(&o.source.cluster, &o.source.stream, o.role);
-        let Some(number) = self.sources.open(o, stream) else {
+        let Some((number, cut)) = self.sources.open(o, stream) else {
             self.overflow.add(Bound::Sources, 1);
             return;
         };
         for flow in 0..self.flows.len() {
-            if self.flows[flow].state.streams.contains(&stream) {
+            if self.flows[flow].state.streams.contains_key(&stream) {
                 self.learn_beginning(flow as u16, stream);
+                self.name_streams(flow as u16);
             }
+        }
+        if cut {
+            self.cut_back(number, o.next);
         }
         let next = self.sources.get(number).next;
         if o.log_start > next {
-            self.expired(number, next, o.log_start);
+            self.expired(number, next, o.log_start, o.at);
         }
     }
 
@@ -210,10 +218,14 @@ impl Engine {
         }
     }
 
-    /// Records `from..to` expired before we read them. What was read before is not counted again.
-    pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, _at: Timestamp) {
-        if let Some(number) = self.sources.find(source) {
-            self.expired(number, from, to);
+    /// Records `from..to` expired before we read them. What was read before is not counted again. With `from == to`
+    /// below what was read the log was cut there: it is read again from there, for what is written there is new.
+    pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, at: Timestamp) {
+        let Some(number) = self.sources.find(source) else { return };
+        if from == to && to < self.sources.get(number).next {
+            self.cut_back(number, to);
+        } else {
+            self.expired(number, from, to, at);
         }
     }
 
@@ -224,11 +236,30 @@ impl Engine {
         for flow in 0..self.flows.len() {
             self.advance_flow(flow as u16);
         }
+        self.gather_overflow();
         self.check_books();
         self.view(now)
     }
 
-    fn expired(&mut self, number: u16, from: u64, to: u64) {
+    /// A leader without the newest records was elected. What was read of them has counted and cannot be told from
+    /// what takes its place.
+    fn cut_back(&mut self, number: u16, to: u64) {
+        let source = self.sources.get_mut(number);
+        let (key, lost) = (Arc::clone(&source.key), source.next - to);
+        source.cut_back(to);
+        let stream = source.stream;
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
+            let since = flow.state.first.unwrap_or(0).saturating_mul(MICROS_PER_SECOND);
+            flow.inexact(since, || {
+                let (name, partition) = (&key.stream, key.partition);
+                format!(
+                    "the log of stream {name}, partition {partition}, was cut by {lost} positions that had been read"
+                )
+            });
+        }
+    }
+
+    fn expired(&mut self, number: u16, from: u64, to: u64, at: Timestamp) {
         let source = self.sources.get_mut(number);
         let from = from.max(source.next);
         if to <= from {
@@ -237,41 +268,59 @@ impl Engine {
         source.expired += to - from;
         source.next = to;
         source.unsaved = true;
-        let since = source.times.frontier().unwrap_or(i64::MIN);
+        let known_to = source.known_to();
         let stream_number = source.stream;
         let stream = &mut self.streams[usize::from(stream_number)];
-        stream.state.holes.open(number, since);
+        stream.state.holes.open(number, known_to.unwrap_or(i64::MIN));
+        // Where nothing is known of the partition: since the stream's beginning, as far as anybody can tell.
+        let first = stream.state.first.map(|s| s.saturating_mul(MICROS_PER_SECOND));
+        let since = known_to.or(first).unwrap_or(at.0);
         stream.state.gap_since = Some(stream.state.gap_since.map_or(since, |s| s.min(since)));
         stream.unsaved = true;
-        self.holes_changed(stream_number, since);
+        self.holes_changed(stream_number, known_to.unwrap_or(i64::MIN));
         let stream = &self.streams[usize::from(stream_number)];
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream_number)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream_number)) {
             flow.inexact(since, || expired_words(stream));
         }
     }
 
     /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
     fn holes_changed(&mut self, stream: u16, from: i64) {
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream)) {
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
             if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
-                flow.revisit();
+                flow.revisit(Revisit::Verdicts);
             }
         }
     }
 
-    /// A flow was seen in a stream for the first time.
-    fn seen_in(&mut self, flow: u16, stream: u16) {
+    /// A flow was seen in a stream for the first time, or at a lesser cut than ever.
+    fn seen_in(&mut self, flow: u16, stream: u16, cut: i64) {
         let it = &mut self.flows[usize::from(flow)];
-        it.state.streams.insert(stream);
+        let known = it.state.streams.insert(stream, cut).is_some();
         it.unsaved = true;
         let seen = &self.streams[usize::from(stream)];
         if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
-            it.revisit();
+            it.revisit(Revisit::Verdicts);
+        }
+        if known {
+            return;
         }
         if let Some(since) = seen.state.gap_since {
             it.inexact(since, || expired_words(seen));
         }
         self.learn_beginning(flow, stream);
+        self.name_streams(flow);
+    }
+
+    /// The streams of a flow by the names that they have at their brokers.
+    fn name_streams(&mut self, flow: u16) {
+        let it = &mut self.flows[usize::from(flow)];
+        let of_flow = self.sources.in_order().map(|n| self.sources.get(n));
+        let names = of_flow.filter(|s| it.state.streams.contains_key(&s.stream));
+        let mut names: Vec<_> = names.map(|s| (Arc::clone(&s.key.cluster), Arc::clone(&s.key.stream))).collect();
+        names.dedup(); // they are in the order of their keys
+        it.streams = names.into();
+        it.changed = true;
     }
 
     /// Starts that lie shortly after the middle of a log where reading began may not be starts.
@@ -288,7 +337,7 @@ impl Engine {
             it.state.joined_until = until;
             it.unsaved = true;
             if !it.rules.order.is_empty() {
-                it.revisit();
+                it.revisit(Revisit::Everything);
             }
         }
     }
@@ -299,9 +348,14 @@ impl Engine {
         if let Some(number) = self.stream_index.get(&key(cluster, name)) {
             return *number;
         }
-        let full = self.streams.len() >= self.limits.streams.clamp(1, usize::from(u16::MAX) - 1);
-        let (cluster, name) = if full { (flow::OTHER, flow::OTHER) } else { (cluster, name) };
-        self.overflow.add(Bound::Streams, u64::from(full));
+        let full = match self.streams.len() >= self.limits.streams.clamp(1, usize::from(u16::MAX) - 1) {
+            true => Some(Bound::Streams),
+            false => (!self.series.has_room()).then_some(Bound::Series),
+        };
+        let (cluster, name) = if full.is_some() { (flow::OTHER, flow::OTHER) } else { (cluster, name) };
+        if let Some(bound) = full {
+            self.overflow.add(bound, 1);
+        }
         if let Some(number) = self.stream_index.get(&key(cluster, name)) {
             return *number;
         }
@@ -310,6 +364,7 @@ impl Engine {
 
     fn add_stream(&mut self, stream: Stream) -> u16 {
         let number = self.streams.len() as u16;
+        self.series.add(1);
         self.stream_index.insert((stream.state.cluster.clone(), stream.state.name.clone()), number);
         self.streams.push(stream);
         number
@@ -328,12 +383,13 @@ impl Engine {
     }
 
     fn add_flow(&mut self, name: &str) -> u16 {
-        let flow = Flow::new(name, self.declared(name), &self.limits);
+        let flow = Flow::new(name, self.declared(name), &self.limits, &self.series);
         self.push_flow(flow)
     }
 
     fn push_flow(&mut self, flow: Flow) -> u16 {
         let number = self.flows.len() as u16;
+        self.series.add(1);
         self.flow_index.insert(flow.state.name.clone(), number);
         self.flows.push(flow);
         number
@@ -343,6 +399,18 @@ impl Engine {
     fn other_flow(&mut self) -> u16 {
         let known = self.flow_index.get(flow::OTHER).copied();
         known.unwrap_or_else(|| self.add_flow(flow::OTHER))
+    }
+
+    /// Takes over what the flows counted as folded or refused.
+    fn gather_overflow(&mut self) {
+        for flow in &mut self.flows {
+            self.overflow.merge(&std::mem::take(&mut flow.overflow));
+            let refused = std::mem::take(&mut flow.seconds.refused);
+            if refused > 0 {
+                self.overflow.add(Bound::FarSeconds, refused);
+                flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
+            }
+        }
     }
 
     fn check_books(&mut self) {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::decode::Spares;
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{DlqBoard, LagBoard, Snapshot};
 use crate::telemetry::Metrics;
 
 /// After a partition was opened its position becomes durable at the next quiet moment, at most this
@@ -22,12 +23,18 @@ pub struct EngineLoop {
     pub engine: Engine,
     /// From readers and ticker.
     pub input: Receiver<Input>,
+    /// Back to the readers.
+    pub spares: Spares,
     /// To the web edge: newest wins.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// To the keeper: one slot.
     pub keeper: SyncSender<Checkpoint>,
     /// True from the moment a checkpoint is handed over until it is durable.
     pub keeper_busy: Arc<AtomicBool>,
+    /// Groups, newest wins; looked at with each tick.
+    pub lag: watch::Receiver<Arc<LagBoard>>,
+    /// Dead letters, newest wins; looked at with each tick.
+    pub dlq: watch::Receiver<Arc<DlqBoard>>,
     /// Self-metrics.
     pub metrics: Metrics,
 }
@@ -73,13 +80,19 @@ impl EngineLoop {
             Input::Batch(batch) => {
                 self.engine.apply(&batch);
                 self.metrics.batches(1);
+                self.spares.give(batch);
             }
             Input::Tail(tail) => self.engine.tail(&tail),
             Input::State(source, state, at) => self.engine.state(&source, &state, at),
             Input::Gap(source, from, to, at) => self.engine.gap(&source, from, to, at),
             Input::Tick(now) => {
                 let began = Instant::now();
-                self.snapshot.send_replace(self.engine.tick(now));
+                let mut snapshot = self.engine.tick(now);
+                // Nobody else has it yet, so this clones nothing.
+                let whole = Arc::make_mut(&mut snapshot);
+                whole.lag = Arc::clone(&self.lag.borrow());
+                whole.dlq = Arc::clone(&self.dlq.borrow());
+                self.snapshot.send_replace(snapshot);
                 self.metrics.tick(began.elapsed().as_secs_f64());
             }
             Input::Open(_) | Input::Checkpoint => {}

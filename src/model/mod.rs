@@ -8,6 +8,7 @@ mod blob;
 mod event;
 mod position;
 mod spec;
+mod survey;
 mod units;
 mod web_limits;
 
@@ -15,6 +16,12 @@ pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
 pub use blob::{BlobKey, Changes};
 pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceContext};
 pub use position::{Began, Positions, SourceKey, SourcePosition};
-pub use spec::{FieldPath, FlowSpec, Format, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec};
+pub use spec::{
+    DlqSpec, FieldPath, FlowSpec, Format, LagSpec, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec,
+};
+pub use survey::{
+    Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition,
+    TopicFacts,
+};
 pub use units::{MICROS_PER_SECOND, Timestamp};
 pub use web_limits::WebLimits;

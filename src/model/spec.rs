@@ -137,6 +137,81 @@ pub struct FlowSpec {
     pub stage_deadlines: Vec<(String, Duration)>,
 }
 
+/// `[lag]`: how groups are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LagSpec {
+    /// Whether groups are watched at all.
+    pub enabled: bool,
+    /// From the beginning of one survey to that of the next.
+    pub interval: Duration,
+    /// Only groups whose name matches one of these; empty: all.
+    pub include: Vec<String>,
+    /// No group whose name matches one of these.
+    pub exclude: Vec<String>,
+    /// How long one survey may take; what is not answered by then is unknown.
+    pub deadline: Duration,
+    /// Whether the record at a committed position may be read (needs the right to read the topic).
+    pub read_records: bool,
+    /// Whether `__consumer_offsets` is read too: commits are seen at once, with their times.
+    pub offsets_topic: bool,
+    /// Groups watched; further ones (by name) are counted as dropped.
+    pub groups: usize,
+    /// Rows (group, stream, partition) watched; further ones are counted as dropped.
+    pub rows: usize,
+}
+
+impl Default for LagSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(5),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            deadline: Duration::from_secs(30),
+            read_records: false,
+            offsets_topic: false,
+            groups: 10_000,
+            rows: 400_000,
+        }
+    }
+}
+
+/// `[dlq]`: how dead letters are found, shown and redriven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DlqSpec {
+    /// Streams whose name matches one of these are dead letters; empty: the known conventions.
+    pub patterns: Vec<String>,
+    /// Group whose positions say what is handled; `{stream}` is replaced. Empty: the one that `redrive` uses.
+    pub redrive_group: String,
+    /// Whether payloads may be looked at.
+    pub peek: bool,
+    /// Names of JSON members and headers (regular expressions) whose values are masked in a peek.
+    pub mask: Vec<String>,
+    /// Streams watched; further ones are counted as dropped.
+    pub streams: usize,
+    /// Newest letters per stream that are looked at for the breakdown.
+    pub letters: usize,
+    /// A letter that was redriven so often is not redriven again.
+    pub max_redrives: u32,
+    /// Letters redriven per second, at most.
+    pub rate: u32,
+}
+
+impl Default for DlqSpec {
+    fn default() -> Self {
+        Self {
+            patterns: Vec::new(),
+            redrive_group: String::new(),
+            peek: false,
+            mask: Vec::new(),
+            streams: 500,
+            letters: 10_000,
+            max_redrives: 3,
+            rate: 500,
+        }
+    }
+}
+
 /// Every bound of the engine by name: `[limits]`. What overflows is counted under the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -156,6 +231,9 @@ pub struct Limits {
     pub hops_per_flow: usize,
     /// Streams with numbers of their own.
     pub streams: usize,
+    /// Flows, stages, hops and streams with numbers of their own, all together (about 2 KiB each); what comes
+    /// beyond is folded into `other`.
+    pub series: usize,
     /// Stuck transactions listed per flow (the count is exact).
     pub stuck_list: usize,
     /// Seconds of one-second history (windows and charts), also how late an event may be cut and still find its second.
@@ -187,6 +265,7 @@ impl Default for Limits {
             stages_per_flow: 64,
             hops_per_flow: 256,
             streams: 2_000,
+            series: 20_000,
             stuck_list: 50,
             history_1s_seconds: 3_600,
             history_10s_seconds: 86_400,

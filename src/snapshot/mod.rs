@@ -3,7 +3,9 @@
 //! Unknown is `None`, never 0. Durations are seconds as `f64` where they are for people and APIs,
 //! and come from histograms of at most 1.1 % relative error.
 
+mod dlq;
 mod durable;
+mod lag;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +13,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, Timestamp};
+pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
+pub use lag::{
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble, Reason, ToldLag,
+};
 
 /// The rolling windows, in seconds, and their names in the API.
 pub const WINDOWS: [(&str, i64); 5] = [("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600)];
@@ -35,6 +41,10 @@ pub struct Snapshot {
     pub sources: Vec<SourceView>,
     /// Of the engine itself.
     pub engine: EngineView,
+    /// Groups and their lag, as of their newest survey.
+    pub lag: Arc<LagBoard>,
+    /// Dead letters, as of their newest survey.
+    pub dlq: Arc<DlqBoard>,
 }
 
 /// Health numbers of the engine.
@@ -72,13 +82,16 @@ pub struct FlowView {
     pub name: String,
     /// Seconds before it are complete; `None` before anything was read.
     pub watermark: Option<Timestamp>,
+    /// The streams that feed it, by cluster and name: those in which its events were seen.
+    pub streams: Arc<[(Arc<str>, Arc<str>)]>,
     /// Sources left out of the watermark because they cannot be read (its seconds are `partial`).
     pub left_out: Vec<SourceKey>,
     /// Set where exactness no longer holds.
     pub inexact: Option<Inexact>,
     /// False where the flow carries events without transactions: then TPS is "no transactions here", not 0.
     pub transactional: bool,
-    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome.
+    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome: the page
+    /// offers the `ends_at` to paste. (Its quiet transactions leave by the configuration alone.)
     pub never_ends: bool,
     /// Counters since the state began.
     pub totals: Totals,
@@ -86,7 +99,7 @@ pub struct FlowView {
     pub windows: Vec<WindowView>,
     /// Stages in declared order, then as seen.
     pub stages: Vec<StageView>,
-    /// Hops.
+    /// Hops that were ever made, in declared order, then by name.
     pub hops: Vec<HopView>,
     /// The transaction longest in flight.
     pub oldest: Option<WaitingView>,
@@ -96,6 +109,14 @@ pub struct FlowView {
     pub stuck_total: u64,
     /// History for charts.
     pub history: History,
+}
+
+impl FlowView {
+    /// True where the partition lies in a stream that feeds the flow.
+    #[must_use]
+    pub fn is_fed_by(&self, source: &SourceKey) -> bool {
+        self.streams.iter().any(|(cluster, stream)| *cluster == source.cluster && *stream == source.stream)
+    }
 }
 
 /// Counters of a flow since its state began. `started` = the sum of all that follow `in_flight` in the books.

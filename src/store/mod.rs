@@ -6,11 +6,13 @@
 
 use std::path::PathBuf;
 
+mod groups;
 mod ledger;
 mod memory;
 mod shelf;
 mod state;
 
+pub use groups::{GroupPosition, GroupStore};
 pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
 pub use memory::MemoryState;
 pub use state::RedbState;

@@ -81,6 +81,8 @@ table! {
     quiet: "OK, quiet", "정상, 이벤트 없음";
     nothing_read: "nothing read yet", "아직 읽은 것이 없음";
     nothing_read_yet: "Nothing was read yet", "아직 읽은 것이 없습니다";
+    waiting_latest: "waiting since latest; {n} older events", "최신 위치부터 대기 중; 이전 이벤트 {n}건";
+    waiting_latest_why: "Waiting for new events since latest; {n} older events were not read", "최신 위치부터 새 이벤트를 기다리는 중입니다; 이전 이벤트 {n}건은 읽지 않았습니다";
     no_data_for: "no data for {age}", "{age} 동안 데이터 없음";
     nothing_since: "Nothing was read since {time}", "{time} 이후로 읽은 것이 없습니다";
     n_stuck: "{n} stuck", "{n}건 멈춤";
@@ -301,7 +303,7 @@ table! {
     age: "age", "경과";
     // inputs, sources, streams
     inputs: "Inputs", "입력";
-    inputs_hint: "every partition that is read; events name their flow themselves", "읽고 있는 모든 파티션; 플로우는 이벤트에 담겨 있습니다";
+    inputs_hint: "the partitions of the streams in which its events were seen", "이 플로우의 이벤트가 발견된 스트림의 파티션";
     sources: "Partitions", "파티션";
     partition: "Partition", "파티션";
     cluster: "Cluster", "클러스터";

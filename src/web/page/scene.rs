@@ -85,7 +85,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::books(kit, flow),
                 part::beside(kit, flow),
                 part::stuck(kit, flow),
-                part::inputs(kit),
+                part::inputs(kit, flow),
             ]
         }),
         View::Status => vec![part::process(kit), part::clusters(kit), part::sources(kit), part::streams(kit)],

@@ -76,9 +76,11 @@ fn checks(kit: &Kit, flows: &[&FlowView], all: bool) -> Vec<Check> {
         Some(a) if a >= health::BEHIND_WARN_SECONDS => Level::Warn,
         _ => Level::Ok,
     };
+    // Of flows that stand still nothing can be said but what was.
+    let live = |level| if flows.iter().any(|f| health::is_live(kit, f)) { level } else { Level::Unknown };
     let mut list = vec![
-        check(t.check_stuck, bad_if(stuck > 0), Some(number::count(stuck))),
-        check(t.check_share, share.level(), share.value().map(|s| number::percent(s).text())),
+        check(t.check_stuck, live(bad_if(stuck > 0)), Some(number::count(stuck))),
+        check(t.check_share, live(share.level()), share.value().map(|s| number::percent(s).text())),
         check(t.check_age, age_level, age.map(|a| number::duration(a, kit.locale).text())),
         check(
             t.check_exact,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::snapshot::SourceView;
+use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, UNKNOWN};
 use crate::web::page::health::{behind, source_kind, source_state};
@@ -45,10 +45,10 @@ struct Sources {
     empty: &'static str,
 }
 
-/// On a flow's page: the partitions of all streams, for any of them may carry its events.
-pub fn inputs(kit: &Kit) -> Part {
+/// On a flow's page: the partitions of the streams in which it was seen.
+pub fn inputs(kit: &Kit, flow: &FlowView) -> Part {
     let t = kit.t;
-    let sheet = Sheet::plain(&columns(kit), rows(kit), MAX_ROWS, t);
+    let sheet = Sheet::plain(&columns(kit), rows(kit, |s| flow.is_fed_by(&s.key)), MAX_ROWS, t);
     render("inputs", &Sources { t, id: "inputs", title: t.inputs, hint: t.inputs_hint, sheet, empty: t.no_sources })
 }
 
@@ -56,7 +56,7 @@ pub fn inputs(kit: &Kit) -> Part {
 pub fn sources(kit: &Kit) -> Part {
     let t = kit.t;
     let text = |r: &Row| format!("{} {} {}", r.cluster, r.place, r.reason.0);
-    let sheet = Sheet::new(kit, &View::Status, &columns(kit), rows(kit), text, |r| (r.kind.0, &r.kind.1));
+    let sheet = Sheet::new(kit, &View::Status, &columns(kit), rows(kit, |_| true), text, |r| (r.kind.0, &r.kind.1));
     render("sources", &Sources { t, id: "sources", title: t.sources, hint: t.worst_first, sheet, empty: t.no_sources })
 }
 
@@ -79,8 +79,9 @@ fn columns(kit: &Kit) -> [Column<Row>; 9] {
 }
 
 /// Worst first.
-fn rows(kit: &Kit) -> Vec<Row> {
-    let mut rows: Vec<Row> = kit.cx.snapshot.sources.iter().map(|s| row(kit, source_state(kit, s), s)).collect();
+fn rows(kit: &Kit, listed: impl Fn(&SourceView) -> bool) -> Vec<Row> {
+    let sources = kit.cx.snapshot.sources.iter().filter(|s| listed(s));
+    let mut rows: Vec<Row> = sources.map(|s| row(kit, source_state(kit, s), s)).collect();
     rows.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| a.order.cmp(&b.order)));
     rows
 }

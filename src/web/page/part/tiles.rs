@@ -36,12 +36,15 @@ struct Tiles {
 
 /// Of the flows of a view. `lead` is the flow whose latency is shown; `single` is set on the page of one flow.
 ///
-/// Stale flows are left out of what is added up, and said; the page of a stale flow shows its frozen numbers as such.
+/// Stale flows are left out of what is added up, and said. Where all are stale, and on the page of one that is, the
+/// frozen numbers are shown as such.
 pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Chart, single: bool) -> Part {
     let stale = |f: &FlowView| f.watermark.is_some() && !is_live(kit, f);
-    let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| single || !stale(f)).collect();
+    let left_out = flows.iter().filter(|f| stale(f)).count();
+    let frozen = left_out > 0 && flows.iter().all(|f| stale(f) || f.watermark.is_none());
+    let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| frozen || !stale(f)).collect();
     let age = if single { data_age(kit, flows) } else { furthest_behind(kit) };
-    let lead = lead.filter(|f| single || !stale(f));
+    let lead = lead.filter(|f| frozen || !stale(f));
     let mut tiles = vec![
         ended(kit, &shown, chart),
         p99(kit, lead, chart, single),
@@ -49,14 +52,13 @@ pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Ch
         age,
         share(kit, &shown, chart),
     ];
-    let left_out = flows.iter().filter(|f| stale(f)).count();
     let note =
-        if single { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
+        if frozen { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
     for (i, tile) in tiles.iter_mut().enumerate() {
         // The age of the data is true whatever it says.
-        if left_out > 0 && i != 3 && (single || i != 1) {
+        if left_out > 0 && i != 3 && (frozen || i != 1) {
             tile.sub = Html::dots([Html::text(&note), std::mem::take(&mut tile.sub)]);
-            tile.level = if single || shown.is_empty() { Level::Unknown } else { tile.level };
+            tile.level = if frozen { Level::Unknown } else { tile.level };
         }
     }
     render("tiles", &Tiles { t: kit.t, label: kit.t.tiles, tiles })
