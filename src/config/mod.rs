@@ -14,6 +14,7 @@ mod cluster;
 mod dlq;
 mod expand;
 mod flow;
+mod lag;
 mod limits;
 mod load;
 mod mapping;

@@ -96,7 +96,7 @@ impl Engine {
         std::hint::black_box(prints[..block.len()].iter().map(touch).fold(0, |a, b| a ^ b));
     }
 
-    /// Takes one record; returns its cut time.
+    /// Takes one record; returns its cut time, unless that is too old for the windows.
     fn record(&mut self, number: u16, event: &Event, text: &str, prints: Prints) -> Option<i64> {
         let source = self.sources.get_mut(number);
         let record_time = event.record_time.map(|t| t.0);
@@ -129,7 +129,7 @@ impl Engine {
             Kind::Event if role == Role::Lag => stream.count(cut.filter(|_| !late).map(second), 1),
             Kind::Event => self.event(number, event, text, prints, cut, late),
         }
-        cut
+        cut.filter(|_| !late)
     }
 
     fn event(&mut self, number: u16, event: &Event, text: &str, prints: Prints, cut: Option<i64>, late: bool) {
@@ -143,12 +143,11 @@ impl Engine {
                 return;
             }
         }
-        let flow_number = self.flow_of(flow_name(event, text), stream_number);
+        let flow_number = self.flow_of(flow_name(event, text), stream_number, cut.unwrap_or(i64::MAX));
         let stream = &self.streams[usize::from(stream_number)];
         let flow = &mut self.flows[usize::from(flow_number)];
         let stage = if event.stage.is_empty() { &stream.state.name } else { event.stage.of(text) };
-        let (stage, folded) = flow.stage(stage);
-        self.overflow.add(Bound::StagesPerFlow, u64::from(folded));
+        let stage = flow.stage(stage);
         let id = (!event.id.is_empty()).then_some(prints.id);
         let time = event.event_time.or(event.record_time).map(|t| t.0);
         let fact = Fact {
@@ -180,26 +179,29 @@ impl Engine {
         }
     }
 
-    /// The number of a flow, which was seen in a stream.
-    fn flow_of(&mut self, name: &str, stream: u16) -> u16 {
+    /// The number of a flow, which was seen in a stream at `cut`.
+    fn flow_of(&mut self, name: &str, stream: u16, cut: i64) -> u16 {
         let last = self.flows.get(usize::from(self.last_flow));
-        if last.is_some_and(|f| f.state.name == name && f.last_stream == stream) {
+        if last.is_some_and(|f| f.state.name == name && f.last_stream.0 == stream && f.last_stream.1 <= cut) {
             return self.last_flow;
         }
         let number = match self.flow_index.get(name) {
             Some(number) => *number,
-            None if self.flow_index.len() < self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
-                self.add_flow(name)
-            }
-            None => {
+            None if self.flow_index.len() >= self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
                 self.overflow.add(Bound::Flows, 1);
                 self.other_flow()
             }
+            None if !self.series.has_room() => {
+                self.overflow.add(Bound::Series, 1);
+                self.other_flow()
+            }
+            None => self.add_flow(name),
         };
-        if !self.flows[usize::from(number)].state.streams.contains(&stream) {
-            self.seen_in(number, stream);
+        let first = self.flows[usize::from(number)].state.streams.get(&stream).copied();
+        if first.is_none_or(|first| cut < first) {
+            self.seen_in(number, stream, cut);
         }
-        self.flows[usize::from(number)].last_stream = stream;
+        self.flows[usize::from(number)].last_stream = (stream, first.map_or(cut, |first| first.min(cut)));
         self.last_flow = number;
         number
     }
@@ -208,6 +210,10 @@ impl Engine {
     fn identified(&mut self, id: u64, millis: i64, a: &Arrival<'_>) {
         let (first, slot) = match self.dedup.seen(id, millis) {
             Seen::Never => {
+                if self.dedup.has_forgotten(millis) {
+                    let words = || "an event came so late that a copy before it may be forgotten".to_owned();
+                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, words);
+                }
                 let slot = self.place(a);
                 if !self.dedup.remember(id, millis, slot) {
                     self.overflow.add(Bound::DedupEvents, 1);

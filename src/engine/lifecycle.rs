@@ -6,7 +6,7 @@ use crate::model::MICROS_PER_SECOND;
 
 use super::Engine;
 use super::account::second;
-use super::flow::Flow;
+use super::flow::{Flow, Revisit, Waiting};
 use super::histogram::{Histogram, value_of};
 use super::overflow::Bound;
 use super::page::flag;
@@ -45,14 +45,14 @@ impl Flow {
         self.deadline(r.waiting).is_some_and(|(d, _)| watermark.saturating_sub(r.last_cut) > d)
     }
 
-    pub(super) fn stick(&mut self, r: &Resolution, slot: u32) {
+    pub(super) fn stick(&mut self, r: &Resolution, key: u64, slot: u32) {
         self.state.stages[usize::from(r.waiting)].stuck += 1;
-        self.stuck.insert((r.start.cut, slot));
+        self.stuck.insert((r.start.cut, key, slot));
     }
 
-    pub(super) fn unstick(&mut self, r: &Resolution, slot: u32) {
+    pub(super) fn unstick(&mut self, r: &Resolution, key: u64, slot: u32) {
         self.state.stages[usize::from(r.waiting)].stuck -= 1;
-        self.stuck.remove(&(r.start.cut, slot));
+        self.stuck.remove(&(r.start.cut, key, slot));
     }
 
     /// The second of watermark at which a transaction has to be looked at again.
@@ -78,6 +78,7 @@ impl Flow {
     }
 
     fn settle(&mut self, r: &Resolution) {
+        self.unsaved = true;
         self.state.settled.count(r.fate());
         if let Some((outcome, latency)) = r.end.and_then(|e| Some((e.outcome?, e.latency?))) {
             self.state.settled.sample(latency_hist(outcome, latency.clock), latency);
@@ -97,8 +98,8 @@ impl Flow {
         self.state.learned_at = step;
         let hists = &self.seconds.rolling[self.seconds.rolling.len() - 1].hists;
         let mut by_stage: Vec<Histogram> = vec![Histogram::default(); self.state.stages.len()];
-        for (number, (from, to)) in self.state.hops.iter().enumerate() {
-            let stage: StageId = if self.rules.order.is_empty() { *from } else { *to };
+        for (number, hop) in self.state.hops.iter().enumerate() {
+            let stage: StageId = if self.rules.order.is_empty() { hop.from } else { hop.to };
             if stage == NO_STAGE {
                 continue;
             }
@@ -127,13 +128,13 @@ impl Engine {
             flow.seconds.advance(second(watermark));
         }
         flow.learn();
-        let refused = std::mem::take(&mut flow.seconds.refused);
-        if refused > 0 {
-            self.overflow.add(Bound::FarSeconds, refused);
-            flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
-        }
-        if std::mem::take(&mut flow.state.revisit) {
-            let of_flow = |s: &u32| self.table.slot(*s).head.flow == number;
+        let revisit = std::mem::take(&mut flow.state.revisit);
+        if revisit != Revisit::Nothing {
+            flow.unsaved = true;
+            let of_flow = |s: &u32| {
+                let head = &self.table.slot(*s).head;
+                head.flow == number && (revisit == Revisit::Everything || head.flags & flag::PASSED != 0)
+            };
             let slots: Vec<u32> = self.table.transactions().filter(of_flow).collect();
             for slot in slots {
                 let scratch = self.refresh(slot);
@@ -214,10 +215,11 @@ impl Engine {
     fn close_books(&mut self, slot: u32, r: &Resolution) {
         let head = self.table.slot(slot).head;
         let flow = &mut self.flows[usize::from(head.flow)];
+        (flow.unsaved, flow.changed) = (true, true);
         flow.state.totals.in_flight -= 1;
         flow.state.stages[usize::from(r.waiting)].waiting -= 1;
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(r, slot);
+            flow.unstick(r, head.key, slot);
         }
     }
 
@@ -267,11 +269,11 @@ impl Engine {
     fn tidy_oldest(&mut self, number: u16) {
         let flow = &mut self.flows[usize::from(number)];
         let table = &self.table;
-        let live = |entry: &Reverse<(i64, u32)>| {
-            let Reverse((start, slot)) = *entry;
-            table.transaction(slot).is_some_and(|s| {
-                s.head.flow == number && s.head.flags & flag::ENDED == 0 && s.records[0].cut() == start
-            })
+        let live = |entry: &Reverse<Waiting>| {
+            let Reverse((start, key, slot)) = *entry;
+            table
+                .transaction(slot)
+                .is_some_and(|s| s.head.key == key && s.head.flags & flag::ENDED == 0 && s.records[0].cut() == start)
         };
         let in_flight = usize::try_from(flow.state.totals.in_flight).unwrap_or(0);
         if flow.oldest.len() > 2 * in_flight + 1_024 {

@@ -10,6 +10,7 @@ use super::ingest::Arrival;
 use super::overflow::Bound;
 use super::page::{Head, flag};
 use super::resolve::{Context, Fact, Fate, Moment, Resolution};
+use super::rules::QUIET;
 use super::second::Tally;
 use super::stream::Stream;
 use super::tombstone::{Left, Tombstone};
@@ -37,7 +38,8 @@ fn context_now(flow: &Flow, streams: &[Stream], events: &[Fact]) -> Context {
     let deadline = flow.rules.timeout.map(|t| start.cut.saturating_add(t));
     let passed = deadline.is_some_and(|d| flow.state.watermark > Some(d));
     let hole = |d: i64| {
-        let holes = |s: &u16| streams[usize::from(*s)].state.holes.any(start.cut, d);
+        // A stream that the flow only came to later is none of its business.
+        let holes = |(s, first): (&u16, &i64)| *first <= d && streams[usize::from(*s)].state.holes.any(start.cut, d);
         !events.iter().any(|e| e.cut <= d && flow.rules.end(e).is_some()) && flow.state.streams.iter().any(holes)
     };
     let joined = !flow.rules.order.is_empty()
@@ -155,7 +157,7 @@ impl Engine {
         let who = Who { key: head.key, transaction: self.table.id(slot), trace };
         let old = had.then_some(&scratch.old);
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(&scratch.old, slot);
+            flow.unstick(&scratch.old, head.key, slot);
         }
         let mut flags = head.flags & (flag::TRACED | flag::LONG_ID);
         if scratch.events.is_empty() {
@@ -174,11 +176,11 @@ impl Engine {
         if new.end.is_none() {
             let was = had && scratch.old.end.is_none() && scratch.old.start == new.start;
             if !was {
-                flow.oldest.push(std::cmp::Reverse((new.start.cut, slot)));
+                flow.oldest.push(std::cmp::Reverse((new.start.cut, head.key, slot)));
             }
             if flow.is_stuck(new) {
                 flags |= flag::STUCK;
-                flow.stick(new, slot);
+                flow.stick(new, head.key, slot);
             }
         }
         let mut settled = head.settled;
@@ -213,7 +215,7 @@ impl Engine {
         let who = Who { key: head.key, transaction: self.table.id(slot), trace: None };
         flow.account(Some(&scratch.old), None, who);
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(&scratch.old, slot);
+            flow.unstick(&scratch.old, head.key, slot);
         }
         let head = &mut self.table.slot_mut(slot).head;
         head.flags &= flag::TRACED | flag::LONG_ID;
@@ -256,6 +258,12 @@ impl Engine {
     fn meet(&mut self, stone: Tombstone, a: &Arrival<'_>, n: i32) {
         let flow = &mut self.flows[usize::from(a.flow)];
         let left = stone.left();
+        // It may have been the start, the first end or a hop of what was put away without it.
+        let known_to = stone.end_second() + if left == Left::OpenEnded { second(QUIET) } else { 0 };
+        if left != Left::Evicted && second(a.fact.cut) <= known_to {
+            let words = || "an event came after the end of its transaction, cut later, had been put away".to_owned();
+            flow.inexact(a.fact.cut, words);
+        }
         let outcome = flow.rules.end(&a.fact).filter(|_| n > 0);
         if let Some(outcome) = outcome.filter(|o| flow.moves(&stone, &a.fact, *o)) {
             let totals = &mut flow.state.totals;

@@ -164,8 +164,8 @@ fn durable_flow(flow: &Flow) -> DurableFlow {
         if *id < HOPS_FROM {
             view.durations.push((FATES[usize::from(*id) / 3], clock, hist.view(*sum)));
         } else {
-            let (from, to) = flow.state.hops[usize::from(*id - HOPS_FROM) / 3];
-            let (from, to) = (flow.stage_name(from).to_owned(), flow.stage_name(to).to_owned());
+            let hop = flow.state.hops[usize::from(*id - HOPS_FROM) / 3];
+            let (from, to) = (flow.stage_name(hop.from).to_owned(), flow.stage_name(hop.to).to_owned());
             view.hops.push((from, to, clock, hist.view(*sum)));
         }
     }

@@ -16,7 +16,8 @@ use crate::model::{SourceKey, Timestamp};
 pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use lag::{
-    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble, Reason, ToldLag,
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, Reason,
+    ToldLag,
 };
 
 /// The rolling windows, in seconds, and their names in the API.
@@ -82,13 +83,16 @@ pub struct FlowView {
     pub name: String,
     /// Seconds before it are complete; `None` before anything was read.
     pub watermark: Option<Timestamp>,
+    /// The streams that feed it, by cluster and name: those in which its events were seen.
+    pub streams: Arc<[(Arc<str>, Arc<str>)]>,
     /// Sources left out of the watermark because they cannot be read (its seconds are `partial`).
     pub left_out: Vec<SourceKey>,
     /// Set where exactness no longer holds.
     pub inexact: Option<Inexact>,
     /// False where the flow carries events without transactions: then TPS is "no transactions here", not 0.
     pub transactional: bool,
-    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome.
+    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome: the page
+    /// offers the `ends_at` to paste. (Its quiet transactions leave by the configuration alone.)
     pub never_ends: bool,
     /// Counters since the state began.
     pub totals: Totals,
@@ -96,7 +100,7 @@ pub struct FlowView {
     pub windows: Vec<WindowView>,
     /// Stages in declared order, then as seen.
     pub stages: Vec<StageView>,
-    /// Hops.
+    /// Hops that were ever made, in declared order, then by name.
     pub hops: Vec<HopView>,
     /// The transaction longest in flight.
     pub oldest: Option<WaitingView>,
@@ -106,6 +110,14 @@ pub struct FlowView {
     pub stuck_total: u64,
     /// History for charts.
     pub history: History,
+}
+
+impl FlowView {
+    /// True where the partition lies in a stream that feeds the flow.
+    #[must_use]
+    pub fn is_fed_by(&self, source: &SourceKey) -> bool {
+        self.streams.iter().any(|(cluster, stream)| *cluster == source.cluster && *stream == source.stream)
+    }
 }
 
 /// Counters of a flow since its state began. `started` = the sum of all that follow `in_flight` in the books.
@@ -212,7 +224,7 @@ pub struct LatencyView {
 }
 
 /// A real transaction behind a percentile.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ExemplarView {
     /// `p50`, `p95`, `p99` or `max`.
     pub at: &'static str,
@@ -222,6 +234,9 @@ pub struct ExemplarView {
     pub seconds: f64,
     /// Transaction id, if still known.
     pub transaction_id: String,
+    /// Cut time of its end. Pages and metrics show it.
+    #[serde(skip)]
+    pub ended_at: Timestamp,
 }
 
 /// One stage of a flow.

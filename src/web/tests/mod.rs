@@ -117,6 +117,7 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
     let checkout = FlowView {
         name: "checkout".to_owned(),
         watermark: Some(now()),
+        streams: [("main".into(), "orders".into())].into(),
         transactional: true,
         totals: Totals { events: 20, started: 9, in_flight: 1, ended: 8, outcomes, ..Totals::default() },
         windows: WINDOWS.iter().map(|w| window(w.0)).collect(),
