@@ -6,6 +6,7 @@
 
 mod brokers;
 mod program;
+mod redrive;
 
 pub use program::Wiring;
 
