@@ -76,7 +76,10 @@ impl Engine {
                 earliest = earliest.map_or(cut, |e| Some(cut.map_or(e, |c| c.min(e))));
             }
         }
-        self.sources.get_mut(number).arrived(b, earliest);
+        let source = self.sources.get_mut(number);
+        source.arrived(b, earliest);
+        let timed = b.events.iter().rev().find_map(|e| Some((e.position, e.record_time?.0)));
+        source.last = timed.or(source.last);
     }
 
     /// Computes the hashes of a block of events and touches what they will need. The tables are far larger than the

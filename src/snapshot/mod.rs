@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::{SourceKey, Timestamp};
+use crate::model::{SourceKey, TimedPosition, Timestamp};
 pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use lag::{
@@ -406,4 +406,6 @@ pub struct SourceView {
     pub watermark: Option<Timestamp>,
     /// Cut time of the last record.
     pub frontier: Option<Timestamp>,
+    /// The last record that we read and that has a time of its own.
+    pub last: Option<TimedPosition>,
 }

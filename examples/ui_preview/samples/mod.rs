@@ -150,6 +150,7 @@ fn sources(now: Timestamp) -> Vec<SourceView> {
             undecodable: u64::from(stream == "payments" && partition == 2) * 3,
             watermark: Some(now.plus(-1_800_000 - i64::try_from(unread).unwrap_or(0) * 2_000)),
             frontier: Some(now.plus(-300_000)),
+            last: None,
         }
     };
     let mut all: Vec<SourceView> = (0..6).map(|p| one("orders", p, if p == 3 { 214 } else { 0 })).collect();
