@@ -28,6 +28,8 @@ pub struct Arrival<'a> {
     pub fact: Fact,
     /// Trace id, where it carried one.
     pub trace: Option<[u8; 16]>,
+    /// It says what an earlier event of its transaction has said: it counts, and changes nothing else.
+    pub repeats: bool,
 }
 
 /// Events whose memory is fetched side by side.
@@ -55,7 +57,12 @@ impl Copy {
 
     fn arrival(&self) -> Arrival<'_> {
         let Self { fact, flow, key, trace, .. } = *self;
-        Arrival { flow, key, transaction: &self.transaction, fact, trace }
+        Arrival { flow, key, transaction: &self.transaction, fact, trace, repeats: false }
+    }
+
+    fn says(&self, of: &Self) -> bool {
+        let said = |c: &Self| (c.key, c.fact.stage, c.fact.status, c.fact.outcome, c.fact.time, c.fact.started);
+        said(self) == said(of)
     }
 }
 
@@ -164,7 +171,7 @@ impl Engine {
             late,
         };
         let trace = event.trace.map(|t| t.trace_id);
-        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace };
+        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace, repeats: false };
         let Some(cut) = cut else {
             // No time at all: there is no second and no order in which it could take part.
             self.flows[usize::from(flow_number)].count_event_total(&fact, 1);
@@ -276,11 +283,13 @@ impl Engine {
                 copy.counted = false;
             }
         }
-        for (copy, counts) in copies.iter_mut().zip(&verdicts) {
-            if !copy.counted && *counts {
-                self.place(&copy.arrival());
+        for i in (0..copies.len()).filter(|i| verdicts[*i]) {
+            let (before, copy) = (&copies[..i], &copies[i]);
+            if !copy.counted {
+                let repeats = before.iter().any(|c| c.counted && c.says(copy));
+                self.place(&Arrival { repeats, ..copy.arrival() });
                 self.flows[usize::from(copy.flow)].state.totals.duplicates -= 1;
-                copy.counted = true;
+                copies[i].counted = true;
             }
         }
         let flow = &mut self.flows[usize::from(a.flow)];

@@ -285,7 +285,7 @@ impl Engine {
             // Still open: it counts as an event, nothing more.
         } else if left != Left::Evicted && a.fact.time > stone.end_time {
             flow.state.totals.after_end += i64::from(n);
-        } else {
+        } else if !a.repeats {
             flow.state.totals.truncated += i64::from(n);
             flow.inexact(a.fact.cut, || "an event came after its transaction had been put away".to_owned());
         }

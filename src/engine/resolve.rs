@@ -33,6 +33,13 @@ pub struct Fact {
     pub late: bool,
 }
 
+impl Fact {
+    /// True for a copy of the same event: one that counts anew after ten minutes is no other event of its transaction.
+    fn repeats(&self, of: &Self) -> bool {
+        self.print != 0 && (self.print, self.stage, self.time) == (of.print, of.stage, of.time)
+    }
+}
+
 /// Whose clock measured a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -214,7 +221,8 @@ impl Resolution {
         let belongs = |i: usize| Some(i) == ending || Some(i) == recovery || events[i].time <= end.time;
         self.after_end = (0..events.len()).filter(|i| !belongs(*i)).count() as u32;
         if let (Some(i), false) = (ending, context.joined) {
-            let others = (0..events.len()).filter(|j| *j != i && Some(*j) != recovery && belongs(*j));
+            let other = |j: &usize| !events[*j].repeats(&events[i]) && Some(*j) != recovery && belongs(*j);
+            let others = (0..events.len()).filter(|j| *j != i).filter(other);
             let first = others.min_by_key(|j| events[*j].time);
             let begin = match first {
                 Some(j) => Some((events[j].time, events[j].event_clock)),

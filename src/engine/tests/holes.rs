@@ -166,3 +166,20 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
     assert!(worst.0 <= 5_000_000, "{worst:?}: records that are late say nothing of the tail");
     assert!(worst.1 <= 61_000_000, "{worst:?}: what producers' clocks say is capped");
 }
+
+#[test]
+fn a_copy_that_counts_anew_says_nothing_new_of_what_was_put_away() {
+    let mut w = World::new(vec![spec(&[], &["end"], None)]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    let start = |cut| rec("x", "start", cut).made(10.0).id("a");
+    w.read(&s, &[start(10.0), rec("x", "end", 20.0)]);
+    w.watermark(480.0);
+    w.read(&s, &[start(490.0)]);
+    w.watermark(960.0);
+    w.read(&s, &[start(970.0)]);
+    let f = w.flow("f", 980.0);
+    assert_eq!((f.totals.events, f.totals.duplicates, f.totals.truncated, f.inexact.clone()), (3, 1, 0, None));
+    w.read(&s, &[rec("x", "step", 975.0).made(15.0)]);
+    assert!(w.flow("f", 981.0).inexact.is_some(), "what is new is lost");
+}

@@ -209,9 +209,16 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
     }
 }
 
+/// Two copies of one event that both count, because ten minutes lie between them.
+fn are_copies(a: &Placed<'_>, b: &Placed<'_>) -> bool {
+    let identity =
+        |e: &Placed<'_>| (e.key.cluster.clone(), e.key.stream.clone(), e.record.id.clone(), e.record.redrive);
+    !a.record.id.is_empty() && identity(a) == identity(b) && time(a) == time(b)
+}
+
 fn end_to_end(events: &[Placed<'_>], end: usize, belongs: &[usize]) -> Option<(i64, Clock)> {
     let (to, to_clock) = time(&events[end]);
-    let others = belongs.iter().filter(|&&i| i != end);
+    let others = belongs.iter().filter(|&&i| i != end && !are_copies(&events[i], &events[end]));
     if let Some((from, from_clock)) = others.map(|&i| time(&events[i])).min_by_key(|t| t.0) {
         return Some((to - from, Clock::both(from_clock, to_clock)));
     }
