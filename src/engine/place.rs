@@ -58,7 +58,7 @@ impl Engine {
         let slot = match self.table.find(a.key) {
             Some(slot) => slot,
             None => {
-                if let Some(stone) = self.stones.find(a.key) {
+                if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                     self.meet(stone, a, 1);
                     return None;
                 }
@@ -97,7 +97,7 @@ impl Engine {
             return;
         }
         let Some(slot) = self.table.find(a.key) else {
-            if let Some(stone) = self.stones.find(a.key) {
+            if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                 self.meet(stone, a, -1);
             }
             return;
@@ -257,7 +257,7 @@ impl Engine {
     /// An event belongs to a transaction that has left the table.
     fn meet(&mut self, stone: Tombstone, a: &Arrival<'_>, n: i32) {
         let flow = &mut self.flows[usize::from(a.flow)];
-        let left = stone.left();
+        let (left, was_quiet) = (stone.left(), stone.was_quiet());
         // It may have been the start, the first end or a hop of what was put away without it.
         let known_to = stone.end_second() + if left == Left::OpenEnded { second(QUIET) } else { 0 };
         if left != Left::Evicted && second(a.fact.cut) <= known_to {
@@ -280,9 +280,15 @@ impl Engine {
             let settled = flow.state.settled.correct(stone.settled(), fate);
             let lasting = outcome == Outcome::Ok && left != Left::OpenEnded;
             let left = if lasting { Left::Recovered } else { Left::Ended(outcome) };
-            self.stones.put(Tombstone::new(stone.key, a.flow, left, stone.end_time, stone.end_second(), settled));
-        } else if left == Left::OpenEnded {
-            // Still open: it counts as an event, nothing more.
+            let quiet = stone.left() == Left::OpenEnded;
+            let (time, at) = match quiet {
+                true => (a.fact.time, second(a.fact.cut)),
+                false => (stone.end_time, stone.end_second()),
+            };
+            let stone = Tombstone::new(stone.key, a.flow, left, time, at, settled);
+            self.stones.put(stone.after_quiet(quiet || was_quiet));
+        } else if left == Left::OpenEnded || was_quiet {
+            // It counts as an event, nothing more.
         } else if left != Left::Evicted && a.fact.time > stone.end_time {
             flow.state.totals.after_end += i64::from(n);
         } else if !a.repeats {
