@@ -332,14 +332,11 @@ impl Flow {
     }
 
     /// Numbers may be inexact from `cut` on.
-    pub fn inexact(&mut self, cut: i64, reason: impl FnOnce() -> String) {
+    pub fn inexact(&mut self, cut: i64, reason: &str) {
         let (since, reasons) = self.state.inexact.get_or_insert((cut, Vec::new()));
         *since = cut.min(*since);
-        if reasons.len() < REASONS {
-            let reason = reason();
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
+        if reasons.len() < REASONS && reasons.iter().all(|r| r != reason) {
+            reasons.push(reason.to_owned());
         }
         (self.unsaved, self.changed) = (true, true);
     }

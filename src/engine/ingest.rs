@@ -218,13 +218,13 @@ impl Engine {
         let (first, slot) = match self.dedup.seen(id, millis) {
             Seen::Never => {
                 if self.dedup.has_forgotten(millis) {
-                    let words = || "an event came so late that a copy before it may be forgotten".to_owned();
+                    let words = "an event came so late that a copy before it may be forgotten";
                     self.flows[usize::from(a.flow)].inexact(a.fact.cut, words);
                 }
                 let slot = self.place(a);
                 if !self.dedup.remember(id, millis, slot) {
                     self.overflow.add(Bound::DedupEvents, 1);
-                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "limits.dedup_events reached".to_owned());
+                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, "limits.dedup_events reached");
                 }
                 return;
             }
@@ -237,7 +237,7 @@ impl Engine {
         if self.copies.full() {
             self.overflow.add(Bound::Copies, 1);
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "too many events with several copies".to_owned());
+            flow.inexact(a.fact.cut, "too many events with several copies");
             if first.abs_diff(millis) <= HORIZON.unsigned_abs() / 1_000 {
                 flow.state.totals.duplicates += 1;
             } else {
@@ -295,13 +295,13 @@ impl Engine {
         let flow = &mut self.flows[usize::from(a.flow)];
         (flow.unsaved, flow.changed) = (true, true);
         if !verdicts[at] && copies.iter().any(|c| c.fixed && c.fact.cut > a.fact.cut) {
-            flow.inexact(a.fact.cut, || "an earlier copy came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an earlier copy came after its transaction had been put away");
         }
         let last = copies.last().map_or(a.fact.cut, |c| c.fact.cut);
         let dropped = self.copies.put(id, copies);
         self.overflow.add(Bound::Copies, dropped);
         if dropped > 0 {
-            self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "too many copies of one event".to_owned());
+            self.flows[usize::from(a.flow)].inexact(a.fact.cut, "too many copies of one event");
         }
         self.dedup.remember_copies(id, last.div_euclid(1_000));
     }

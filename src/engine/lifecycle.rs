@@ -250,7 +250,7 @@ impl Engine {
             let resolution = &scratch.new;
             let head = self.table.slot(slot).head;
             let flow = &mut self.flows[usize::from(head.flow)];
-            flow.inexact(start, || "limits.transactions reached".to_owned());
+            flow.inexact(start, "limits.transactions reached");
             if resolution.end.is_some() {
                 if head.settled == 0 {
                     flow.settle(resolution);

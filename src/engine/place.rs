@@ -109,7 +109,7 @@ impl Engine {
         scratch.events.retain(|e| (e.source, e.position) != (a.fact.source, a.fact.position));
         if scratch.events.len() == before {
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "a copy could not be taken back from a truncated transaction".to_owned());
+            flow.inexact(a.fact.cut, "a copy could not be taken back from a truncated transaction");
         }
         self.revise(slot, &mut scratch, had, true);
         self.scratch = Some(scratch);
@@ -250,7 +250,7 @@ impl Engine {
         let at = events.iter().rposition(|e| flow.rules.end(e).is_none()).filter(|i| *i > 0);
         events.remove(at.unwrap_or(events.len() - 1));
         flow.state.totals.truncated += 1;
-        flow.inexact(a.fact.cut, || "limits.events_per_transaction reached".to_owned());
+        flow.inexact(a.fact.cut, "limits.events_per_transaction reached");
         self.overflow.add(Bound::EventsPerTransaction, 1);
     }
 
@@ -261,7 +261,7 @@ impl Engine {
         // It may have been the start, the first end or a hop of what was put away without it.
         let known_to = stone.end_second() + if left == Left::OpenEnded { second(QUIET) } else { 0 };
         if left != Left::Evicted && second(a.fact.cut) <= known_to {
-            let words = || "an event came after the end of its transaction, cut later, had been put away".to_owned();
+            let words = "an event that was cut before the end came after its transaction had been put away";
             flow.inexact(a.fact.cut, words);
         }
         let outcome = flow.rules.end(&a.fact).filter(|_| n > 0);
@@ -293,7 +293,7 @@ impl Engine {
             flow.state.totals.after_end += i64::from(n);
         } else if !a.repeats {
             flow.state.totals.truncated += i64::from(n);
-            flow.inexact(a.fact.cut, || "an event came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an event came after its transaction had been put away");
         }
     }
 }
@@ -314,7 +314,7 @@ impl Flow {
             }
             left if timed_out && !after => {
                 // Cut in time, but read after the verdict had been put away: the books are righted, the latency is lost.
-                self.inexact(at.cut, || "an end was read after its timeout had been put away".to_owned());
+                self.inexact(at.cut, "an end was read after its timeout had been put away");
                 if left != Left::Unexplained {
                     self.seconds.bump(stone.end_second(), Tally::Ended(Outcome::TimedOut), -1);
                 }

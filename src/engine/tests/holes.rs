@@ -139,7 +139,6 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
     for append_time in [false, true] {
         let s = key("s", u32::from(append_time));
         w.open_with(&s, append_time);
-        let mut next = 0;
         for i in 0..600u32 {
             let now = f64::from(i);
             let behind = match i {
@@ -149,10 +148,10 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
                 _ => 0.0,
             };
             let behind = if append_time && i == 300 { 0.0 } else { behind };
-            let mut b = batch(&s, next, &[rec(&format!("x{i}"), "A", now - behind)]);
+            let next = u64::from(i) + 1;
+            let mut b = batch(&s, next - 1, &[rec(&format!("x{i}"), "A", now - behind)]);
             b.observed = at(now + 0.01);
             w.engine.apply(&b);
-            next += 1;
             let tail = crate::model::Tail { source: Arc::clone(&s), next, end: next, log_start: 0, at: at(now + 0.1) };
             w.engine.tail(&tail);
             let number = w.engine.sources.find(&s).unwrap();
