@@ -249,7 +249,7 @@ impl Engine {
             let refused = std::mem::take(&mut flow.seconds.refused);
             if refused > 0 {
                 self.overflow.add(Bound::FarSeconds, refused);
-                flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
+                flow.inexact(flow.state.watermark.unwrap_or_default(), "too many seconds lie far ahead");
             }
         }
     }

@@ -72,7 +72,7 @@ pub struct EngineView {
 pub struct Inexact {
     /// Cut time from which on.
     pub at: Timestamp,
-    /// Words for an operator.
+    /// Words for an operator; several reasons are parted by `; `.
     pub reason: String,
 }
 
