@@ -28,6 +28,7 @@ pub mod config;
 pub mod decode;
 pub mod demo;
 pub mod engine;
+pub mod lag;
 pub mod loops;
 pub mod model;
 pub mod run;

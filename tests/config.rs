@@ -183,7 +183,6 @@ name = "dlq-backlog"
     assert_eq!(
         warnings,
         [
-            "lag: this version does not act on [lag]",
             "dlq: this version does not act on [dlq]",
             "channel: this version does not act on [[channel]]: no alert is sent",
             "rule: this version does not act on [[rule]]: no alert is sent",

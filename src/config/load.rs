@@ -9,7 +9,7 @@ use super::problem::{Place, Problem};
 use super::read::{Reader, Table, Text};
 use super::{
     CLUSTER_DEFAULT, ClusterConfig, Config, DATA_DIR_DEFAULT, Flags, PublishConfig, PublishKey, STREAM_DEFAULT,
-    cluster, flow, limits, sections, stream, units,
+    cluster, flow, lag, limits, sections, stream, units,
 };
 use crate::model::{Format, Limits, Role, Start, StreamName, StreamSpec, WebLimits};
 use crate::telemetry::LogFormat;
@@ -40,6 +40,7 @@ pub(super) fn read_all(reader: &Reader<'_>, document: &DeTable<'_>, flags: &Flag
     let telemetry = sections::read_telemetry(&root.table("telemetry"));
     let trace = sections::read_trace(&root.table("trace"));
     let metrics = sections::read_metrics(&root.table("metrics"));
+    let lag = lag::read_lag(&root.table("lag"));
     sections::read_later(&root);
     root.finish();
 
@@ -78,7 +79,7 @@ pub(super) fn read_all(reader: &Reader<'_>, document: &DeTable<'_>, flags: &Flag
         trace,
         publish,
         metrics,
-        lag: crate::model::LagSpec::default(),
+        lag,
         dlq: crate::model::DlqSpec::default(),
         first_steps,
         warnings: Vec::new(),

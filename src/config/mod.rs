@@ -13,6 +13,7 @@
 mod cluster;
 mod expand;
 mod flow;
+mod lag;
 mod limits;
 mod load;
 mod mapping;

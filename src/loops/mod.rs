@@ -5,15 +5,18 @@
 //!   ^   ticker --Tick-^  |
 //!   |                    +--Checkpoint (one slot)--> keeper --> store
 //!   +-------- watch<Arc<Positions>> <------------------+------> watch<Arc<Durable>> --> /metrics
+//! lag (a thread per cluster) --watch<Arc<LagBoard>>--> engine, with each tick
 //! ```
 
 mod engine;
 mod keeper;
+mod lag;
 mod status;
 mod ticker;
 
 pub use engine::EngineLoop;
 pub use keeper::{Keeper, KeeperState};
+pub use lag::LagLoop;
 pub use status::StatusLoop;
 pub use ticker::Ticker;
 

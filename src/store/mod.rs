@@ -11,11 +11,13 @@ mod ledger;
 mod memory;
 mod shelf;
 mod state;
+mod times;
 
 pub use groups::{GroupPosition, GroupStore};
 pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
 pub use memory::MemoryState;
 pub use state::RedbState;
+pub use times::{TimesFile, TimesRow};
 
 pub use crate::model::{BlobKey, Changes};
 

@@ -4,11 +4,15 @@
 //! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
 
 mod disturbs_nothing;
+mod groups;
 #[path = "../support/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod http;
 #[path = "../support/kafka.rs"]
 mod kafka;
+mod lag;
+#[path = "../support/offsets.rs"]
+mod offsets;
 mod outage;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         disturbs_nothing::TESTS,
         outage::TESTS,
         replicas::TESTS,
+        lag::TESTS,
     ]
     .concat();
     let chosen: Vec<(&str, Test)> = all

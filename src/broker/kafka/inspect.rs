@@ -273,7 +273,7 @@ impl Inspect for KafkaInspect {
             queues.retain(|(partition, queue)| {
                 for message in queue.take(&mut room).iter() {
                     match message.fault() {
-                        None => records.push(raw(stream, *partition, message)),
+                        None => records.push(raw(stream, *partition, message, HEADERS)),
                         Some(fault) if fault.code == Code::PartitionEOF => return false,
                         Some(fault) => refused = Some(fault),
                     }
@@ -323,9 +323,10 @@ fn how_to_get_in(words: &str) -> (&'static str, bool) {
     }
 }
 
-fn raw(stream: &str, partition: i32, message: ffi::Message<'_>) -> RawRecord {
+/// A message as bytes, with at most `most` headers.
+pub(super) fn raw(stream: &str, partition: i32, message: ffi::Message<'_>, most: usize) -> RawRecord {
     let mut headers = Vec::new();
-    message.headers(HEADERS, &mut headers);
+    message.headers(most, &mut headers);
     RawRecord {
         at: (stream.to_owned(), u32::try_from(partition).unwrap_or(0), u64::try_from(message.offset()).unwrap_or(0)),
         key: message.key().map(<[u8]>::to_vec),

@@ -4,8 +4,10 @@
 
 use super::Locale;
 
+mod cause;
 mod table;
 
+pub use cause::cause;
 pub use table::Texts;
 use table::{EN, KO};
 

@@ -67,6 +67,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
             part::tiles(kit, &flows, lead(&flows), chart, false),
             part::attention(kit, None),
             part::oldest(kit, &flows),
+            part::finds(kit, lead(&flows)),
             part::map(kit, &flows, true),
             part::flows(kit, &flows),
         ],
@@ -75,6 +76,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::head(kit, flow),
                 part::tiles(kit, &flows, Some(flow), chart, true),
                 part::attention(kit, Some(flow)),
+                part::finds(kit, Some(flow)),
                 part::map(kit, &flows, false),
                 part::steps(kit, flow),
                 part::windows(kit, flow),
@@ -144,8 +146,8 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
     let f = Frame::new(kit, view, title, body(view, kit, &chart));
     Some(match view {
         View::Overview if first_steps(kit) => to_html(&FirstPage { f }),
-        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false), f }),
-        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true), f }),
+        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false, f.parts.at("finds")), f }),
+        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true, f.parts.at("finds")), f }),
         View::Status => to_html(&StatusPage { f }),
     })
 }
@@ -183,6 +185,7 @@ struct Charts {
     d: Drawing,
     lead: String,
     single: bool,
+    finds: Html,
     keys: Vec<Key>,
     latency_keys: Vec<Key>,
     outcomes: [&'static str; 5],
@@ -194,7 +197,7 @@ struct Charts {
 }
 
 /// Both charts with their table: drawn once for the page, kept up to date by the browser.
-fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
+fn charts(kit: &Kit, chart: &Chart, single: bool, finds: Html) -> Html {
     let t = kit.t;
     let known = chart.columns.iter().rev().find(|c| c.complete);
     let key = |i: usize| Key {
@@ -223,6 +226,7 @@ fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
         d: Drawing::of(chart),
         lead: chart.lead.clone(),
         single,
+        finds,
         keys: [0, 2, 4, 3, 1].map(key).into(),
         latency_keys: vec![latency_key(2, "p99", "p99"), latency_key(0, "p50", "p50")],
         outcomes: std::array::from_fn(|i| t.outcome(i)),
