@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod dlq;
 pub mod engine;
 pub mod lag;
 pub mod loops;

@@ -17,6 +17,7 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("engine", "snapshot", "the engine builds the read model"),
     ("dlq", "snapshot", "the board of dead letters builds its views"),
     ("lag", "snapshot", "the board builds the read model of groups"),
+    ("dlq", "snapshot", "the board of dead letters builds its views"),
     ("text", "model", "times and numbers of the vocabulary as text"),
     ("broker", "store", "the embedded log fails in the store's words: locked, damaged, format"),
     ("loops", "web", "the status of the process is what pages show"),
