@@ -15,7 +15,6 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Imports between rooms of one layer, each with its reason.
 const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("engine", "snapshot", "the engine builds the read model"),
-    ("dlq", "snapshot", "the board of dead letters builds its views"),
     ("lag", "snapshot", "the board builds the read model of groups"),
     ("dlq", "snapshot", "the board of dead letters builds its views"),
     ("text", "model", "times and numbers of the vocabulary as text"),
