@@ -23,7 +23,7 @@ use told::Told;
 /// Questions in one round: one request per broker carries them all.
 const QUESTIONS: usize = 4_000;
 /// Rounds of questions after one survey: an age that was never known takes about ten in all.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 /// Records read after one survey, where reading is allowed.
 const READS: usize = 200;
 /// A round of questions or reads may take so long.
