@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::letters::Reader;
 use crate::broker::{Move, MoveError, NewRecord, Observe, Outgoing};
-use crate::dlq::{NameClass, Rules, Selection, Settled, Skip, marker_stream, name_class, own_group};
+use crate::dlq::{Fate, NameClass, Rules, Selection, Settled, Skip, marker_stream, name_class, own_group};
 use crate::model::{Survey, Timestamp, TopicFacts};
 use crate::snapshot::RedriveView;
 use crate::store::{AuditEntry, AuditLog};
@@ -155,6 +155,15 @@ pub struct RedriveLoop {
     pub now: fn() -> Timestamp,
 }
 
+/// What outlives an attempt, for the report only.
+#[derive(Default)]
+struct Course {
+    /// The first line of the audit log is written.
+    began: bool,
+    /// Letters of a step that was not answered: partition, position, target.
+    unanswered: Vec<(u32, u64, String)>,
+}
+
 /// What an attempt found at its beginning.
 struct Ground {
     settled: Settled,
@@ -213,14 +222,14 @@ impl RedriveLoop {
             }
             self.note("redrive.begin", view).map_err(RedriveError::Impossible)?;
         }
-        let (mut pause, mut idle, mut said) = (PAUSES.0, 0, false);
+        let (mut pause, mut idle, mut course) = (PAUSES.0, 0, Course::default());
         loop {
-            let before = (view.sent.values().sum::<u64>(), view.state);
-            let error = match self.attempt(view, &mut said) {
+            let before = view.sent.values().sum::<u64>();
+            let error = match self.attempt(view, &mut course) {
                 Err(RedriveError::Moved(MoveError::Unavailable(words))) => words,
                 other => return other,
             };
-            let moved = before.0 < view.sent.values().sum::<u64>();
+            let moved = before < view.sent.values().sum::<u64>();
             idle = if moved { 0 } else { idle + 1 };
             pause = if moved { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
             if idle >= ATTEMPTS {
@@ -237,18 +246,24 @@ impl RedriveLoop {
         }
     }
 
-    fn attempt(&mut self, view: &mut RedriveView, said: &mut bool) -> Result<(), RedriveError> {
+    fn attempt(&mut self, view: &mut RedriveView, course: &mut Course) -> Result<(), RedriveError> {
         let mut ground = self.ground()?;
+        // A step that was not answered was made, or it was not: the log says which.
+        for (partition, position, target) in course.unanswered.drain(..) {
+            if ground.settled.fate(partition, position) == Some(Fate::Sent) {
+                *view.sent.entry(target).or_default() += 1;
+            }
+        }
         view.notes.clone_from(&ground.notes);
         view.span = ground.spans.iter().map(|(_, from, to)| to - from).sum();
         (view.passed, view.looked_at, view.unknown_transactions) = (0, 0, 0);
         view.skipped.clear();
         view.state = "running";
-        if !self.options.dry_run && !std::mem::replace(said, true) {
+        if !self.options.dry_run && !std::mem::replace(&mut course.began, true) {
             let line = self.line("begin", view);
             self.step(&ground, vec![line])?;
         }
-        self.scan(&mut ground, view)?;
+        self.scan(&mut ground, view, course)?;
         self.warn_of_readers(&ground, view);
         if !self.options.dry_run {
             let line = self.line("end", view);
