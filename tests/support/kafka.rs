@@ -89,8 +89,7 @@ impl Broker {
         fs::write(data.path().join("server.properties"), all).expect("server.properties");
         let cluster = of.map_or_else(String::new, |(_, cluster)| cluster.to_owned());
         let libs = libs.to_owned();
-        let mut broker =
-            Self { libs, data, address, guarded, watched, relay, controller, cluster, process: None };
+        let mut broker = Self { libs, data, address, guarded, watched, relay, controller, cluster, process: None };
         broker.make_certificate();
         if broker.cluster.is_empty() {
             broker.cluster = broker.tool("kafka.tools.StorageTool", &["random-uuid"]).trim().to_owned();
@@ -115,7 +114,8 @@ impl Broker {
             assert!(output.status.success(), "keytool: {}", String::from_utf8_lossy(&output.stdout));
         };
         let address = ["-ext", "san=ip:127.0.0.1", "-dname", "CN=127.0.0.1"];
-        let made = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30", "-storetype", "PKCS12"];
+        let made =
+            ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30", "-storetype", "PKCS12"];
         keytool(&[made.as_slice(), &address].concat());
         keytool(&["-exportcert", "-rfc", "-file", &certificate]);
     }

@@ -119,7 +119,7 @@ fn headings_begin_at_one_ids_are_unique_and_local_links_lead_somewhere() {
 fn a_korean_page_has_no_english_sentence_and_the_other_way_round() {
     each(|scenario, view, cx| {
         let html = page(view, cx).unwrap();
-        for (key, en, ko) in i18n::TABLE {
+        for (key, en, ko) in i18n::all() {
             let other = if cx.locale == Locale::En { ko } else { en };
             let whole = !other.contains('{') && other.len() > 12 && en != ko;
             assert!(

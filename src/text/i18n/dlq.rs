@@ -1,0 +1,117 @@
+//! The words of dead letters: the pages, peeks, and redrives.
+
+#[rustfmt::skip]
+table! {
+    lead: "streams of dead letters, worst first", "데드 레터 스트림, 심각한 것부터";
+    stream: "Stream", "스트림";
+    retained: "Retained", "보관 중";
+    retained_why: "Letters that the log still has: end minus start", "로그에 남아 있는 데드 레터: 끝에서 시작을 뺀 값";
+    unhandled: "Unhandled", "미처리";
+    unhandled_why: "Letters that the redrive group has not passed", "재처리 그룹이 아직 지나가지 않은 데드 레터";
+    no_group: "no redrive group: all that is retained", "재처리 그룹 없음: 보관 중인 전체";
+    by_group: "by the position of {group}", "{group}의 위치 기준";
+    inflow: "Arriving", "유입";
+    inflow_why: "Letters per minute over the last minute", "최근 1분간 분당 유입";
+    per_minute: "/min", "/분";
+    oldest: "Oldest unhandled", "가장 오래된 미처리";
+    nothing_waits: "nothing waits", "기다리는 것 없음";
+    expired: "Expired", "만료";
+    expired_why: "Lost to retention before anybody handled them, since we watch", "관찰 이후, 처리되기 전에 보존 기간이 지나 사라진 데드 레터";
+    trend: "Trend", "추이";
+    error: "Main error", "주요 오류";
+    found: "Found by", "찾은 방법";
+    found_config: "configuration", "설정";
+    found_topic: "topic configuration", "토픽 설정";
+    found_name: "name", "이름 규칙";
+    none: "No stream of dead letters has been found. Streams named like orders.dlq, orders-dlt or dlq.orders are found by themselves; any other can be named: [[stream]] with role = \"dlq\".", "데드 레터 스트림을 찾지 못했습니다. orders.dlq, orders-dlt, dlq.orders 같은 이름은 자동으로 찾으며, 다른 이름은 [[stream]]에 role = \"dlq\"로 지정하십시오.";
+    none_match: "No stream matches the filter.", "조건에 맞는 스트림이 없습니다.";
+    dropped_n: "Streams left out because of a bound: {n}", "한도 때문에 제외된 스트림: {n}개";
+    gone: "This stream is no longer watched.", "이 스트림은 더 이상 관찰하지 않습니다.";
+    back: "All dead letters", "모든 데드 레터";
+    frozen: "the cluster does not answer: the numbers are frozen", "클러스터가 응답하지 않아 값이 멈춰 있습니다";
+    s_empty: "Empty", "비어 있음";
+    s_quiet: "Waiting", "대기 중";
+    s_arriving: "Arriving", "유입 중";
+    s_expiring: "Expired unhandled", "미처리 만료";
+    s_unknown: "Unknown", "알 수 없음";
+    // rolling windows
+    windows: "Rolling windows", "이동 윈도";
+    windows_hint: "depth is what is unhandled", "깊이는 미처리 건수";
+    window: "Window", "윈도";
+    first: "First", "처음";
+    last: "Last", "마지막";
+    max: "Max", "최대";
+    arrived: "Arrived", "유입";
+    redriven: "Redriven", "재처리";
+    still_filling: "watched for less", "관찰 시간 부족";
+    // breakdown
+    breakdown: "Where they come from", "어디에서 왔는가";
+    looked_at: "of the newest {n} letters", "최근 데드 레터 {n}건 기준";
+    by_error: "Error class", "오류 유형";
+    by_source: "Source", "원본 스트림";
+    by_reader: "Group", "그룹";
+    no_breakdown: "No letter was looked at yet: that needs the right to read the stream.", "아직 살펴본 데드 레터가 없습니다. 스트림을 읽을 권한이 필요합니다.";
+    // newest letters
+    newest: "Newest letters", "최근 데드 레터";
+    newest_hint: "as their headers say; no payload", "헤더 기준, 본문 제외";
+    place: "Position", "위치";
+    time: "Time", "시각";
+    reason: "Error", "오류";
+    from: "Failed at", "실패 위치";
+    transaction: "Transaction", "트랜잭션";
+    redrives: "Redriven {n}x", "재처리 {n}회";
+    no_letters: "No letter is retained.", "보관 중인 데드 레터가 없습니다.";
+    peek: "Peek", "내용 보기";
+    // peek
+    peek_title: "Look at a record", "레코드 보기";
+    peek_why: "The payload is shown with secrets masked. Who looked at what is written to the audit log.", "비밀 값은 가린 채 본문을 표시합니다. 누가 무엇을 보았는지 감사 로그에 남습니다.";
+    peek_off: "Payloads may not be looked at: set dlq.peek = true.", "본문 보기가 꺼져 있습니다: dlq.peek = true로 설정하십시오.";
+    peek_go: "Show the record", "레코드 표시";
+    peek_none: "There is no record at or behind this position.", "이 위치 이후에 레코드가 없습니다.";
+    partition: "Partition", "파티션";
+    position: "Position", "위치";
+    key: "Key", "키";
+    headers: "Headers", "헤더";
+    payload: "Payload", "본문";
+    masked: "masked", "가림";
+    cut: "cut after {n} bytes", "{n}바이트까지만 표시";
+    // redrive
+    redrive: "Redrive", "재처리";
+    redrive_open: "Redrive...", "재처리...";
+    redrive_why: "Puts letters back to where they came from, with the same event id. A dry run first shows what would be done.", "데드 레터를 같은 이벤트 ID로 원래 위치에 되돌립니다. 먼저 모의 실행으로 결과를 확인합니다.";
+    redrive_off: "Redriving is not available for this stream.", "이 스트림은 재처리할 수 없습니다.";
+    select: "Which letters", "대상";
+    select_error: "Error class", "오류 유형";
+    select_from: "From time", "시작 시각";
+    select_to: "To time", "종료 시각";
+    select_range: "Positions", "위치 범위";
+    all_letters: "all unhandled", "미처리 전체";
+    how: "How", "방법";
+    rate: "Letters per second, at most", "초당 최대 건수";
+    target: "Retry stream", "재시도 스트림";
+    target_why: "empty: the stream where each failed; {group} is replaced", "비우면 실패한 원래 스트림으로 보냅니다. {group}은 그룹 이름으로 바뀝니다";
+    include_ok: "also letters whose transaction has ended ok meanwhile", "그사이 정상 종료된 트랜잭션의 데드 레터도 포함";
+    dry_run: "Dry run", "모의 실행";
+    dry_result: "What would be done", "실행하면";
+    d_selected: "Selected", "선택됨";
+    d_move: "To be moved", "이동 대상";
+    d_ok: "Skipped: transaction ended ok", "제외: 트랜잭션 정상 종료";
+    d_loops: "Skipped: redriven too often", "제외: 재처리 횟수 초과";
+    d_unclear: "Skipped: where it failed is not known", "제외: 실패 위치를 알 수 없음";
+    d_targets: "Goes to", "보낼 곳";
+    start: "Start redriving {n} letters", "데드 레터 {n}건 재처리 시작";
+    nothing_to_do: "There is nothing to move.", "이동할 데드 레터가 없습니다.";
+    running: "Running", "실행 중";
+    paused: "Paused", "일시 정지";
+    done: "Done", "완료";
+    cancelled: "Cancelled", "취소됨";
+    failed: "Failed", "실패";
+    progress: "Progress", "진행 상황";
+    moved_of: "{n} of {m} moved", "{m}건 중 {n}건 이동";
+    skipped_n: "{n} skipped", "{n}건 제외";
+    pause: "Pause", "일시 정지";
+    resume: "Resume", "다시 시작";
+    cancel: "Cancel", "취소";
+    by_whom: "started by {who}", "{who}이(가) 시작";
+    no_token: "The form is too old or came from elsewhere: open it again.", "양식이 만료되었거나 다른 곳에서 왔습니다. 다시 여십시오.";
+}
