@@ -225,7 +225,7 @@ fn restore(bencher: Bencher) {
     }
     engine.tail(&log.tail());
     engine.tick(log.time());
-    let blobs: BTreeMap<BlobKey, Vec<u8>> = engine.checkpoint().changes.puts.into_iter().collect();
+    let blobs: BTreeMap<BlobKey, bytes::Bytes> = engine.checkpoint().changes.puts.into_iter().collect();
     let config = EngineConfig { flows: log.flows.iter().map(|f| flow(f)).collect(), ..EngineConfig::default() };
     bencher.bench_local(|| {
         let mut restore = Restore::new(config.clone());

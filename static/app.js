@@ -1,6 +1,5 @@
 // Starts what a browser adds to a page that already works without it.
 import { localise, zone } from "./clock.js";
-import { Charts } from "./chart.js";
 import { Live } from "./live.js";
 import { keys } from "./keys.js";
 
@@ -10,7 +9,5 @@ zone();
 for (const pre of document.querySelectorAll("pre[data-origin]")) {
   pre.textContent = pre.textContent.replaceAll(pre.dataset.origin, location.origin);
 }
-const room = document.getElementById("charts");
-const charts = room && new Charts(room);
-const live = document.body.dataset.live ? new Live(charts) : null;
+const live = document.body.dataset.live ? new Live() : null;
 keys(live);

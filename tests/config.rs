@@ -7,7 +7,7 @@ use std::time::Duration;
 use streamgauge::broker::{Finding, Inspect, RawRecord};
 use streamgauge::cli::{self, Brokers, DemoOptions, Exit, Program, Terminal};
 use streamgauge::config::{ClusterConfig, ClusterKind, Config, Flags};
-use streamgauge::model::{FieldPath, Format, Outcome, Start, StreamName, StreamSpec, Timestamp};
+use streamgauge::model::{DlqSpec, FieldPath, Format, Outcome, Start, StreamName, StreamSpec, Timestamp};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -59,6 +59,7 @@ fn mistakes_are_named_with_place_key_value_and_what_is_allowed() {
         ("[trace]\nkeep_ratio = 1.5\nmax_spans_per_second = -1".into(), "t.toml:2:14: trace.keep_ratio = 1.5: out of range; allowed: 0.0 to 1.0\nt.toml:3:24: trace.max_spans_per_second = -1: out of range; allowed: 0 to 1000000"),
         (kafka("[publish]\ncluster = \"main\"\nkey = \"id\""), "t.toml:5:1: publish.stream: is missing; allowed: 1 to 249 of a-z A-Z 0-9 . _ -\nt.toml:7:7: publish.key = \"id\": unknown word; allowed: transaction_id"),
         ("[metrics]\ncompat = [\"burrow\"]\npartitions = 1".into(), "t.toml:2:11: metrics.compat[0] = \"burrow\": unknown exporter; allowed: kafka-lag-exporter kafka_exporter\nt.toml:3:14: metrics.partitions = 1: expected true or false, found a whole number"),
+        ("[dlq]\npatterns = ['dlq(']\npeek = 1\nmask = [\"\"]\nmax_redrives = 0\nlettres = 1".into(), "t.toml:2:13: dlq.patterns[0] = 'dlq(': not a regular expression: error: unclosed group\nt.toml:3:8: dlq.peek = 1: expected true or false, found a whole number\nt.toml:4:9: dlq.mask[0] = \"\": is empty; allowed: a regular expression\nt.toml:5:16: dlq.max_redrives = 0: out of range; allowed: 1 to 100\nt.toml:6:1: dlq.lettres = 1: unknown key, did you mean \"letters\"?; allowed: patterns mask redrive_group peek streams letters max_redrives rate"),
         ("[auth]\nusers_file = \"/none/users\"".into(), r#"t.toml:2:14: auth.users_file = "/none/users": users_file /none/users: No such file or directory (os error 2)"#),
         ("cluster = \"main\"\n[lag]\n[rule]".into(), "t.toml:1:11: cluster = \"main\": expected one or more [[cluster]] tables, found a string\nt.toml:3:1: rule: expected one or more [[rule]] tables, found a table"),
         ("a = 1\na = 2\nb = \n".into(), "t.toml:2:1: not TOML: duplicate key\nt.toml:3:5: not TOML: string values must be quoted, expected literal string"),
@@ -140,6 +141,12 @@ max_spans_per_second = 50
 [lag]
 interval = "5s"
 [dlq]
+patterns = ['^morgue\.']
+redrive_group = "triage-{stream}"
+peek = true
+mask = ["loyalty"]
+max_redrives = 5
+rate = 50
 [publish]
 cluster = "main"
 stream = "shop.posted"
@@ -178,13 +185,21 @@ name = "dlq-backlog"
         (c.limits.transactions, c.limits.history_1s_seconds, c.web_limits.live_streams),
         (2_000_000, 7_200, 500)
     );
+    let dlq = DlqSpec {
+        patterns: vec![r"^morgue\.".into()],
+        redrive_group: "triage-{stream}".into(),
+        peek: true,
+        mask: vec!["loyalty".into()],
+        max_redrives: 5,
+        rate: 50,
+        ..DlqSpec::default()
+    };
+    assert_eq!(c.dlq, dlq);
     assert!(c.check_exposure().is_ok() && !c.first_steps && !c.metrics.partitions);
     let warnings: Vec<String> = c.warnings.iter().map(|w| format!("{}: {}", w.key, w.what)).collect();
     assert_eq!(
         warnings,
         [
-            "lag: this version does not act on [lag]",
-            "dlq: this version does not act on [dlq]",
             "channel: this version does not act on [[channel]]: no alert is sent",
             "rule: this version does not act on [[rule]]: no alert is sent",
         ]

@@ -18,9 +18,10 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::broker::Stop;
+use crate::broker::{ClusterHealth, Stop};
 use crate::cli::{DemoOptions, Exit};
 use crate::config::{Config, pattern};
+use crate::decode::Spares;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
 use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
@@ -95,6 +96,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
 
     // The channels, each with its bound.
     let (input, engine_input) = sync_channel::<Input>(loops::INPUT_QUEUE);
+    let spares = Spares::default();
     let (keeper, keeper_input) = sync_channel(1);
     let (samples, samples_input) = sync_channel(SAMPLE_QUEUE);
     let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::default()));
@@ -159,8 +161,17 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         },
     )?;
-    let engine_loop =
-        EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
+    let engine_loop = EngineLoop {
+        engine,
+        input: engine_input,
+        spares: spares.clone(),
+        snapshot,
+        keeper,
+        keeper_busy,
+        lag: lags,
+        dlq: letters,
+        metrics,
+    };
     supervisor.thread(
         "engine",
         Stage::Engine,
@@ -175,6 +186,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         &config,
         brokers::Channels {
             input: input.clone(),
+            spares,
             samples: samples.clone(),
             positions: durable_positions,
             limits,
@@ -230,6 +242,21 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     if let (Some(traffic), Some(publish)) = (traffic, publish) {
+        if let Some(cluster) = config.clusters.iter().find(|c| c.name == publish.cluster)
+            && let Some(committer) = clusters.committer(cluster)
+        {
+            let workers = demo::Workers::new(clusters.observer(&config, cluster)?, committer, &traffic);
+            let (stop, asked) = (stop_web.clone(), stop_web.clone());
+            supervisor.thread(
+                "demo-workers",
+                Stage::Edge,
+                move || asked.set(),
+                move || {
+                    workers.run(wall, &stop);
+                    Ok(())
+                },
+            )?;
+        }
         let asked = stop_web.clone();
         supervisor.task(runtime.handle(), "demo", Stage::Edge, move || asked.set(), async move {
             let done = demo::run(traffic, publish.write, wall, stop_web).await;
@@ -286,6 +313,8 @@ fn base_status(config: &Config, demo: bool) -> Status {
         restored: true,
         jaeger_url: config.telemetry.jaeger_url.clone(),
         data_dir: config.data_dir.clone(),
+        // Nothing is known of them yet, but they are there: nobody has caught up before they answered.
+        clusters: config.clusters.iter().map(|c| (c.name.clone(), c.kind.name(), ClusterHealth::default())).collect(),
         ..Status::default()
     }
 }

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::decode::Spares;
 use crate::model::{
     DecodeReason, Input, Limits, Positions, StreamSpec, Survey, TimeQuestion, TimedPosition, Timestamp,
 };
@@ -84,6 +85,8 @@ pub struct ReadContext {
     pub positions: watch::Receiver<Arc<Positions>>,
     /// To the engine; blocks when full.
     pub out: SyncSender<Input>,
+    /// Batches that were applied, to be filled again.
+    pub spares: Spares,
     /// Samples of undecodable records; dropped when full (they are counted as events anyway).
     pub samples: SyncSender<DecodeSample>,
     /// State of the cluster for pages: newest wins.

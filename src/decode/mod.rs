@@ -23,7 +23,7 @@ mod time;
 mod trace;
 mod value;
 
-pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder};
+pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder, Spares};
 pub use headers::Header;
 pub use suggest::suggest_mapping;
 pub use time::parse as parse_time;

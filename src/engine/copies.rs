@@ -115,7 +115,7 @@ impl Copies {
         for id in std::mem::take(&mut self.unsaved) {
             let key = BlobKey { kind: blob::COPIES, number: id };
             match self.by_id.get(&id) {
-                Some(copies) => changes.puts.push((key, blob::encode(copies))),
+                Some(copies) => changes.puts.push((key, blob::encode(copies).into())),
                 None => changes.deletes.push(key),
             }
         }

@@ -67,7 +67,7 @@ impl Journal {
             written.retain(|(n, _)| *n != number);
             changes.deletes.push(key(number));
         }
-        changes.puts.extend(written.into_iter().map(|(number, bytes)| (key(number), bytes)));
+        changes.puts.extend(written.into_iter().map(|(number, bytes)| (key(number), bytes.into())));
     }
 
     /// Takes a stored chunk back and answers with its records. Chunks must come in the order of their numbers.
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn chunks_fill_are_kept_and_expire() {
         let mut journal = Journal::new(5);
-        let mut stored: BTreeMap<BlobKey, Vec<u8>> = BTreeMap::new();
+        let mut stored: BTreeMap<BlobKey, bytes::Bytes> = BTreeMap::new();
         let record = [7u8; 16];
         for i in 0..60_000i64 {
             journal.push(&record, i);

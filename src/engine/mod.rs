@@ -22,7 +22,7 @@
 //!
 //! # Files, in reading order
 //!
-//! `times` (cut time) - `source`, `stream`, `watermark` - `dedup`, `copies` - `rules`, `resolve` (what a set of
+//! `times` (cut time) - `source`, `stream`, `names`, `missing`, `watermark` - `dedup`, `copies` - `rules`, `resolve` (what a set of
 //! events means) - `page`, `table`, `tombstone` (where transactions live) - `ingest`, `place`, `account`,
 //! `lifecycle` (how they move) - `histogram`, `ring`, `second`, `window`, `points` (what is counted when) -
 //! `view`, `view_flow`, `settled`, `exemplar` (what is shown) - `blob`, `journal`, `checkpoint`, `restore`.
@@ -38,6 +38,8 @@ pub mod histogram;
 mod ingest;
 mod journal;
 mod lifecycle;
+mod missing;
+mod names;
 mod overflow;
 mod page;
 mod place;
@@ -73,10 +75,9 @@ pub use trace::derived_trace_id;
 
 use copies::Copies;
 use dedup::Dedup;
-use flow::{Flow, Revisit};
+use flow::Flow;
 use overflow::{Bound, Overflow};
 use place::Scratch;
-use rules::Declared;
 use series::Series;
 use source::{Readable, Sources};
 use stream::Stream;
@@ -241,166 +242,6 @@ impl Engine {
         self.view(now)
     }
 
-    /// A leader without the newest records was elected. What was read of them has counted and cannot be told from
-    /// what takes its place.
-    fn cut_back(&mut self, number: u16, to: u64) {
-        let source = self.sources.get_mut(number);
-        let (key, lost) = (Arc::clone(&source.key), source.next - to);
-        source.cut_back(to);
-        let stream = source.stream;
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
-            let since = flow.state.first.unwrap_or(0).saturating_mul(MICROS_PER_SECOND);
-            flow.inexact(since, || {
-                let (name, partition) = (&key.stream, key.partition);
-                format!(
-                    "the log of stream {name}, partition {partition}, was cut by {lost} positions that had been read"
-                )
-            });
-        }
-    }
-
-    fn expired(&mut self, number: u16, from: u64, to: u64, at: Timestamp) {
-        let source = self.sources.get_mut(number);
-        let from = from.max(source.next);
-        if to <= from {
-            return;
-        }
-        source.expired += to - from;
-        source.next = to;
-        source.unsaved = true;
-        let known_to = source.known_to();
-        let stream_number = source.stream;
-        let stream = &mut self.streams[usize::from(stream_number)];
-        stream.state.holes.open(number, known_to.unwrap_or(i64::MIN));
-        // Where nothing is known of the partition: since the stream's beginning, as far as anybody can tell.
-        let first = stream.state.first.map(|s| s.saturating_mul(MICROS_PER_SECOND));
-        let since = known_to.or(first).unwrap_or(at.0);
-        stream.state.gap_since = Some(stream.state.gap_since.map_or(since, |s| s.min(since)));
-        stream.unsaved = true;
-        self.holes_changed(stream_number, known_to.unwrap_or(i64::MIN));
-        let stream = &self.streams[usize::from(stream_number)];
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream_number)) {
-            flow.inexact(since, || expired_words(stream));
-        }
-    }
-
-    /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
-    fn holes_changed(&mut self, stream: u16, from: i64) {
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
-            if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
-                flow.revisit(Revisit::Verdicts);
-            }
-        }
-    }
-
-    /// A flow was seen in a stream for the first time, or at a lesser cut than ever.
-    fn seen_in(&mut self, flow: u16, stream: u16, cut: i64) {
-        let it = &mut self.flows[usize::from(flow)];
-        let known = it.state.streams.insert(stream, cut).is_some();
-        it.unsaved = true;
-        let seen = &self.streams[usize::from(stream)];
-        if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
-            it.revisit(Revisit::Verdicts);
-        }
-        if known {
-            return;
-        }
-        if let Some(since) = seen.state.gap_since {
-            it.inexact(since, || expired_words(seen));
-        }
-        self.learn_beginning(flow, stream);
-        self.name_streams(flow);
-    }
-
-    /// The streams of a flow by the names that they have at their brokers.
-    fn name_streams(&mut self, flow: u16) {
-        let it = &mut self.flows[usize::from(flow)];
-        let of_flow = self.sources.in_order().map(|n| self.sources.get(n));
-        let names = of_flow.filter(|s| it.state.streams.contains_key(&s.stream));
-        let mut names: Vec<_> = names.map(|s| (Arc::clone(&s.key.cluster), Arc::clone(&s.key.stream))).collect();
-        names.dedup(); // they are in the order of their keys
-        it.streams = names.into();
-        it.changed = true;
-    }
-
-    /// Starts that lie shortly after the middle of a log where reading began may not be starts.
-    fn learn_beginning(&mut self, flow: u16, stream: u16) {
-        let it = &mut self.flows[usize::from(flow)];
-        let span = it.rules.timeout.unwrap_or(0).max(rules::QUIET);
-        let of_stream = self.sources.iter().filter(|(_, s)| s.stream == stream);
-        let begun = of_stream.filter_map(|(_, s)| match s.began {
-            crate::model::Began::Middle(at) => Some(at.0.saturating_add(span)),
-            crate::model::Began::Beginning => None,
-        });
-        let until = begun.max().max(it.state.joined_until);
-        if until != it.state.joined_until {
-            it.state.joined_until = until;
-            it.unsaved = true;
-            if !it.rules.order.is_empty() {
-                it.revisit(Revisit::Everything);
-            }
-        }
-    }
-
-    /// The number of a stream; beyond the bound all streams are `other`.
-    fn stream_of(&mut self, cluster: &str, name: &str, role: crate::model::Role) -> u16 {
-        let key = |c: &str, n: &str| (c.to_owned(), n.to_owned());
-        if let Some(number) = self.stream_index.get(&key(cluster, name)) {
-            return *number;
-        }
-        let full = match self.streams.len() >= self.limits.streams.clamp(1, usize::from(u16::MAX) - 1) {
-            true => Some(Bound::Streams),
-            false => (!self.series.has_room()).then_some(Bound::Series),
-        };
-        let (cluster, name) = if full.is_some() { (flow::OTHER, flow::OTHER) } else { (cluster, name) };
-        if let Some(bound) = full {
-            self.overflow.add(bound, 1);
-        }
-        if let Some(number) = self.stream_index.get(&key(cluster, name)) {
-            return *number;
-        }
-        self.add_stream(Stream::new(cluster, name, role, self.seed))
-    }
-
-    fn add_stream(&mut self, stream: Stream) -> u16 {
-        let number = self.streams.len() as u16;
-        self.series.add(1);
-        self.stream_index.insert((stream.state.cluster.clone(), stream.state.name.clone()), number);
-        self.streams.push(stream);
-        number
-    }
-
-    fn add_declared(&mut self) {
-        for spec in self.specs.clone() {
-            if !self.flow_index.contains_key(&spec.name) {
-                self.add_flow(&spec.name);
-            }
-        }
-    }
-
-    fn declared(&self, name: &str) -> Declared {
-        Declared::from_spec(self.specs.iter().find(|s| s.name == name))
-    }
-
-    fn add_flow(&mut self, name: &str) -> u16 {
-        let flow = Flow::new(name, self.declared(name), &self.limits, &self.series);
-        self.push_flow(flow)
-    }
-
-    fn push_flow(&mut self, flow: Flow) -> u16 {
-        let number = self.flows.len() as u16;
-        self.series.add(1);
-        self.flow_index.insert(flow.state.name.clone(), number);
-        self.flows.push(flow);
-        number
-    }
-
-    /// The flow into which flows beyond the bound are folded.
-    fn other_flow(&mut self) -> u16 {
-        let known = self.flow_index.get(flow::OTHER).copied();
-        known.unwrap_or_else(|| self.add_flow(flow::OTHER))
-    }
-
     /// Takes over what the flows counted as folded or refused.
     fn gather_overflow(&mut self) {
         for flow in &mut self.flows {
@@ -422,10 +263,6 @@ impl Engine {
             }
         }
     }
-}
-
-fn expired_words(stream: &Stream) -> String {
-    format!("records of stream {} expired before they were read", stream.state.name)
 }
 
 #[cfg(test)]

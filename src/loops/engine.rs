@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::decode::Spares;
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
 use crate::snapshot::{DlqBoard, LagBoard, Snapshot};
@@ -22,6 +23,8 @@ pub struct EngineLoop {
     pub engine: Engine,
     /// From readers and ticker.
     pub input: Receiver<Input>,
+    /// Back to the readers.
+    pub spares: Spares,
     /// To the web edge: newest wins.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// To the keeper: one slot.
@@ -77,6 +80,7 @@ impl EngineLoop {
             Input::Batch(batch) => {
                 self.engine.apply(&batch);
                 self.metrics.batches(1);
+                self.spares.give(batch);
             }
             Input::Tail(tail) => self.engine.tail(&tail),
             Input::State(source, state, at) => self.engine.state(&source, &state, at),

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, Timestamp};
-pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView};
+pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use lag::{
-    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble, Reason, ToldLag,
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, Reason,
+    ToldLag,
 };
 
 /// The rolling windows, in seconds, and their names in the API.

@@ -68,7 +68,8 @@ pub async fn dlq_stream(
 }
 
 fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
-    let (view, viewer) = (&view.clone().asked(query), Viewer::of(query, headers));
+    let view = &view.clone().asked(query);
+    let viewer = Viewer::of(view, query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     match page::page(view, &context) {
@@ -94,7 +95,7 @@ pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Respons
     if !text(header::ACCEPT).contains("text/html") || path.starts_with("/api/") {
         return Problem::not_found(format!("nothing is served under {path}")).into_response();
     }
-    let viewer = Viewer::of(request.uri().query().unwrap_or(""), request.headers());
+    let viewer = Viewer::of(&View::Overview, request.uri().query().unwrap_or(""), request.headers());
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     let html = page::error_page(404, "Not found", &format!("Nothing is served under {path}."), &context);
@@ -134,7 +135,8 @@ pub async fn live(
     let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
     let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
     let encoding = Encoding::accepted(headers);
-    let spec = Spec { view, viewer: Viewer::of(query, headers) };
+    let viewer = Viewer::of(&view, query, headers);
+    let spec = Spec { view, viewer };
     let subscriber = app.hub.subscribe(spec, encoding, last_id.filter(|id| id.len() <= LAST_ID_BYTES))?;
     // Only the framing that the fan-out speaks leaves hyper: chunks of HTTP/1.1.
     let leaves = request.version() == Version::HTTP_11 && request.method() == Method::GET;

@@ -51,9 +51,7 @@ mod tests;
 mod viewer;
 
 pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
-pub use dlq::{
-    DlqActions, DryRun, PeekAsk, PeekedRecord, RedrivePhase, RedrivePlan, RedriveProgress, RedriveStep, Refusal,
-};
+pub use dlq::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
 pub use lag::LagMetrics;
 pub use serve::{BindError, Server};
 

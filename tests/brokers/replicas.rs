@@ -31,9 +31,10 @@ fn leader_dies(broker: &mut Broker) {
     rig.until_ends("replicated", 0, &[1_500, 1_500]);
     println!("    written to the new leader and read {:.1?} after the old one died", died.elapsed());
     let lonely = ("lonely".to_owned(), 0, 0);
-    rig.until("the partition without a leader is named", |books| {
-        matches!(&books[&lonely].state, Some(SourceState::Unreachable(words)) if !words.is_empty())
-    });
+    rig.until(
+        "the partition without a leader is named",
+        |books| matches!(&books[&lonely].state, Some(SourceState::Unreachable(words)) if !words.is_empty()),
+    );
     assert_eq!(rig.health.borrow().up, Some(true), "one of two nodes answers");
     let config = KafkaConfig { bootstrap_servers: broker.address.clone(), ..KafkaConfig::default() };
     let findings = KafkaInspect::new("main", config).doctor(&streams, PATIENCE);

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use streamgauge::broker::kafka::{KafkaConfig, KafkaRead};
 use streamgauge::broker::{ClusterHealth, DecodeSample, Read as _, ReadContext, Stop};
+use streamgauge::decode::Spares;
 use streamgauge::model::{
     Event, Format, Input, Positions, Role, SourceKey, SourceOpen, SourcePosition, SourceState, Start, StreamName,
     StreamSpec, Timestamp,
@@ -101,6 +102,7 @@ impl Rig {
             limits: Arc::default(),
             positions: positions.clone(),
             out,
+            spares: Spares::default(),
             samples: samples_in,
             health: health_in,
             stop: stop.clone(),

@@ -8,7 +8,7 @@ use streamgauge::model::{Positions, SourceState, Start};
 
 use super::Test;
 use super::kafka::Broker;
-use super::rig::{Hand, Rig, exact};
+use super::rig::{Hand, PATIENCE, Rig, exact};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("a_guarded_cluster_is_read_over_tls_with_a_password", read_with_the_least_rights),
@@ -21,9 +21,9 @@ const PASSWORD: &str = "s3cret-of-the-observer";
 /// Makes a user and says how the product is told of it.
 fn user(broker: &Broker, name: &str) -> KafkaConfig {
     let password = format!("SCRAM-SHA-512=[iterations=4096,password={PASSWORD}]");
+    let what = ["--bootstrap-server", &broker.address, "--alter", "--add-config", &password];
     let who = ["--entity-type", "users", "--entity-name", name];
-    let arguments = [["--bootstrap-server", &broker.address, "--alter", "--add-config", &password].as_slice(), &who];
-    broker.tool("kafka.admin.ConfigCommand", &arguments.concat());
+    broker.tool("kafka.admin.ConfigCommand", &[what.as_slice(), &who].concat());
     let properties = [
         ("security.protocol", "SASL_SSL"),
         ("sasl.mechanism", "SCRAM-SHA-512"),
@@ -45,9 +45,9 @@ fn grant(broker: &Broker, user: &str, topic: &str, operations: &[&str]) {
     broker.tool("org.apache.kafka.tools.AclCommand", &arguments);
 }
 
-fn doctor(config: &KafkaConfig, topics: &[&str]) -> Vec<Finding> {
+fn doctor(config: &KafkaConfig, topics: &[&str], within: Duration) -> Vec<Finding> {
     let streams = topics.iter().flat_map(|topic| exact(topic, Start::Earliest)).collect::<Vec<_>>();
-    let findings = KafkaInspect::new("main", config.clone()).doctor(&streams, Duration::from_secs(10));
+    let findings = KafkaInspect::new("main", config.clone()).doctor(&streams, within);
     findings.iter().for_each(|f| println!("    {:?} {}: {} ({})", f.ok, f.what, f.detail, f.mend));
     assert!(findings.iter().all(|f| !format!("{f:?}").contains(PASSWORD)), "a password is never shown");
     findings
@@ -61,7 +61,7 @@ fn read_with_the_least_rights(broker: &mut Broker) {
     let rig = Rig::start_as(config.clone(), exact("paid", Start::Earliest), Positions::default(), true);
     rig.until_ends("paid", 0, &[0, 1_000]);
     assert_eq!(rig.events("paid"), 1_000);
-    let findings = doctor(&config, &["paid"]);
+    let findings = doctor(&config, &["paid"], PATIENCE);
     assert!(findings.iter().all(|f| f.ok != Some(false)), "{findings:?}");
     // Without the right to read the configuration we cannot know whose clock it is, and say so.
     let unknown = findings.iter().find(|f| f.ok.is_none()).expect("the configuration could not be read");
@@ -78,10 +78,11 @@ fn refused_at_the_door(broker: &mut Broker) {
     let cases = [
         (with("sasl.password", "not-this-one"), "Authentication failed", "sasl.password"),
         (with("ssl.ca.location", "probe"), "certificate", "ssl.ca.location"),
-        (with("security.protocol", "PLAINTEXT"), "", "security.protocol"),
+        (with("security.protocol", "PLAINTEXT"), "answers nothing that a Kafka would", "security.protocol"),
+        (with("security.protocol", "SASL_PLAINTEXT"), "answers nothing that a Kafka would", "security.protocol"),
     ];
     for (config, words, mend) in cases {
-        let findings = doctor(&config, &["paid"]);
+        let findings = doctor(&config, &["paid"], Duration::from_secs(3));
         let [only] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(only.ok, Some(false));
         assert!(only.detail.contains(words) && only.mend.contains(mend), "{only:?}");
@@ -117,7 +118,7 @@ fn missing_right(broker: &mut Broker) {
     hand.send("allowed", Some(0), 50);
     rig.until_ends("allowed", 0, &[150]);
 
-    let findings = doctor(&config, &["allowed", "unread", "hidden"]);
+    let findings = doctor(&config, &["allowed", "unread", "hidden"], PATIENCE);
     let missing: Vec<&Finding> = findings.iter().filter(|f| f.ok == Some(false)).collect();
     let whats: Vec<&str> = missing.iter().map(|f| f.what.as_str()).collect();
     assert_eq!(whats, ["stream hidden", "stream unread: right to read"], "{findings:?}");
@@ -129,7 +130,7 @@ fn missing_right(broker: &mut Broker) {
             books.get(&((*topic).to_owned(), 0, 0)).is_some_and(|b| b.events.len() == 100 && b.tail.is_some())
         })
     });
-    assert!(doctor(&config, &["allowed", "unread", "hidden"]).iter().all(|f| f.ok != Some(false)));
+    assert!(doctor(&config, &["allowed", "unread", "hidden"], PATIENCE).iter().all(|f| f.ok != Some(false)));
 }
 
 /// Runs a printed `kafka-acls.sh` command through the tool's own class, as an administrator would: by the open door.

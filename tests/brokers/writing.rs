@@ -85,7 +85,7 @@ fn doctor(broker: &mut Broker) {
             .find(|f| f.what.contains(what) && f.detail.contains(text))
             .unwrap_or_else(|| panic!("{what}: {text}"))
     };
-    assert_eq!(find("cluster main", "1 brokers").ok, Some(true));
+    assert_eq!(find("cluster main", "brokers 1, topics ").ok, Some(true));
     assert_eq!(find("stream well", "2 partitions").ok, Some(true));
     assert_eq!(find("stream well: right to read", "may be read").ok, Some(true));
     assert_eq!(find("stream well: record times", "LogAppendTime").ok, Some(true));

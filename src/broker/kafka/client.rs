@@ -113,6 +113,13 @@ impl KafkaConfig {
         config
     }
 
+    /// A client that only asks questions: no group's name, so none is looked up.
+    pub(super) fn watcher(&self) -> Result<Client, String> {
+        let mut config = self.base();
+        config.set("allow.auto.create.topics", "false");
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+    }
+
     /// The settings of a producer: every replica, in order, once.
     pub(super) fn producer(&self, acknowledge_within: std::time::Duration) -> ClientConfig {
         let mut config = self.base();

@@ -9,6 +9,8 @@
 //! | `write` | acknowledged appends |
 //! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample` |
+//! | `observe` | groups and their lag, logs, single records |
+//! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
 //!
@@ -23,6 +25,7 @@ mod ffi;
 pub mod floor;
 mod health;
 mod inspect;
+mod observe;
 mod order;
 mod read;
 mod slot;
@@ -33,5 +36,6 @@ mod write;
 pub use client::KafkaConfig;
 pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
+pub use observe::{KafkaObserve, Watched};
 pub use read::KafkaRead;
 pub use write::KafkaWrite;

@@ -163,7 +163,7 @@ impl World {
     pub fn checkpoint(&mut self) -> Checkpoint {
         let checkpoint = self.engine.checkpoint();
         for (key, bytes) in &checkpoint.changes.puts {
-            self.blobs.insert(*key, bytes.clone());
+            self.blobs.insert(*key, bytes.to_vec());
         }
         for key in &checkpoint.changes.deletes {
             self.blobs.remove(key);

@@ -161,8 +161,34 @@ table! {
 /// `{0:age}` for seconds, `{0:rate}` for something per second.
 #[rustfmt::skip]
 pub(super) const REASONS: &[(&str, &str, &str)] = &[
+    ("lag.reason.ok", "reads as fast as it is written; {0} unread", "쓰이는 만큼 읽고 있습니다. 안 읽은 메시지 {0}건"),
     ("lag.reason.caught_up", "nothing is unread", "밀린 메시지가 없습니다"),
-    ("lag.reason.stalled", "no progress for {0:age} while {1} arrived", "{0:age} 동안 진행이 없는데 {1}건이 도착했습니다"),
+    ("lag.reason.arriving", "{0} just arrived", "방금 {0}건이 도착했습니다"),
+    ("lag.reason.markers", "nothing is unread: the last {0} positions are transaction markers or were aborted", "밀린 메시지가 없습니다. 마지막 {0}개 위치는 트랜잭션 마커이거나 중단된 레코드입니다"),
+    ("lag.reason.marker_tail", "the last position is most likely a transaction marker; allow read_records to be sure", "마지막 위치는 트랜잭션 마커로 보입니다. 확실히 하려면 read_records를 켜십시오"),
+    ("lag.reason.open_transaction", "nothing can be read: {0} records belong to an open transaction", "읽을 수 있는 것이 없습니다. 레코드 {0}건이 아직 열린 트랜잭션에 속해 있습니다"),
+    ("lag.reason.idle", "nothing is unread, nothing arrived for {0:age}", "밀린 메시지가 없고 {0:age} 동안 새 메시지도 없습니다"),
+    ("lag.reason.warming", "watched for {0:age}: too short to judge {1} unread", "{0:age} 동안 지켜봤습니다. 안 읽은 {1}건을 판단하기에는 짧습니다"),
+    ("lag.reason.unknown.silent", "the cluster does not answer", "클러스터가 응답하지 않습니다"),
+    ("lag.reason.unknown.group", "the group's positions could not be learned", "그룹의 커밋 위치를 알아내지 못했습니다"),
+    ("lag.reason.unknown.partition", "begin and end of the log could not be learned", "로그의 시작과 끝을 알아내지 못했습니다"),
+    ("lag.reason.unknown.share", "a share group has no positions", "공유 그룹에는 커밋 위치가 없습니다"),
+    ("lag.reason.unknown.tail", "one position is left, a message or a transaction marker; allow read_records to know", "남은 위치 하나가 메시지인지 트랜잭션 마커인지 알 수 없습니다. 알려면 read_records를 켜십시오"),
+    ("lag.reason.never.assigned", "a member has it and never committed; {0} can be read", "멤버가 맡고 있으나 커밋한 적이 없습니다. {0}건을 읽을 수 있습니다"),
+    ("lag.reason.never.partly", "never committed here, though elsewhere in the stream; {0} can be read", "같은 스트림의 다른 파티션과 달리 여기에는 커밋한 적이 없습니다. {0}건을 읽을 수 있습니다"),
+    ("lag.reason.never.group", "the group never committed anything", "그룹이 아무것도 커밋한 적이 없습니다"),
+    ("lag.reason.lagging.growing", "{0} unread, growing by {1:rate} per second; the next waits for {2:age}", "안 읽은 메시지 {0}건, 초당 {1:rate}건씩 늘어남. 다음 메시지는 {2:age}째 대기 중"),
+    ("lag.reason.lagging.steady", "{0} unread, as many as before; the next waits for {2:age}", "안 읽은 메시지 {0}건, 변화 없음. 다음 메시지는 {2:age}째 대기 중"),
+    ("lag.reason.lagging.draining", "{0} unread, shrinking by {1:rate} per second; the next waits for {2:age}", "안 읽은 메시지 {0}건, 초당 {1:rate}건씩 줄어듦. 다음 메시지는 {2:age}째 대기 중"),
+    ("lag.reason.lagging.transaction", "a transaction has been open for {1:age}; {0} records wait behind it", "트랜잭션이 {1:age} 동안 열려 있어 레코드 {0}건이 그 뒤에서 기다립니다"),
+    ("lag.reason.rewound", "went back to {1} from {0}; {2} are read again", "{0}에서 {1}(으)로 되돌아갔습니다. {2}건을 다시 읽습니다"),
+    ("lag.reason.recreated", "committed {0}, but the log ends at {1}: it was made anew or cut off", "커밋 위치는 {0}인데 로그는 {1}에서 끝납니다. 다시 만들어졌거나 잘렸습니다"),
+    ("lag.reason.abandoned", "no member has it; {0} unread, nothing committed for {1:age}", "맡은 멤버가 없습니다. 안 읽은 메시지 {0}건, {1:age} 동안 커밋 없음"),
+    ("lag.reason.stopped", "the group has no members; {0} unread, nothing committed for {1:age}", "그룹에 멤버가 없습니다. 안 읽은 메시지 {0}건, {1:age} 동안 커밋 없음"),
+    ("lag.reason.silent", "nobody commits; {0} unread, nothing committed for {1:age}", "아무도 커밋하지 않습니다. 안 읽은 메시지 {0}건, {1:age} 동안 커밋 없음"),
+    ("lag.reason.ack_stalled", "{0} delivered and not acknowledged, the oldest for {1:age}", "전달 후 확인 응답이 없는 메시지 {0}건, 가장 오래된 것은 {1:age}째"),
+    ("lag.reason.stalled", "a member has it, but nothing was committed for {1:age}; {0} unread, stands at {2}", "멤버가 맡고 있으나 {1:age} 동안 커밋이 없습니다. 안 읽은 메시지 {0}건, 위치 {2}에 멈춤"),
+    ("lag.reason.lost", "{0} expired before they were read; {1} can still be read", "{0}건이 읽기 전에 만료되었습니다. 아직 {1}건을 읽을 수 있습니다"),
 ];
 
 /// The sentence of a verdict with its numbers; `None` where the key is not known.
@@ -191,4 +217,26 @@ fn spell(sentence: &str, numbers: [f64; 3], locale: Locale) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_said_as_what_they_are() {
+        let say = |key, locale| reason(key, &[12_000.0, 41.0, 7.0], locale).unwrap();
+        let stalled = "a member has it, but nothing was committed for 41 s; 12,000 unread, stands at 7";
+        assert_eq!(say("lag.reason.stalled", Locale::En), stalled);
+        assert!(say("lag.reason.stalled", Locale::Ko).contains("41\u{cd08}"));
+        assert_eq!(reason("lag.reason.nobody_knows", &[0.0; 3], Locale::En), None);
+        assert!(!spell("{0:age} {1} {9}", [f64::NAN; 3], Locale::En).contains("NaN"));
+    }
+
+    #[test]
+    fn every_verdict_has_its_sentence() {
+        for (key, _) in crate::lag::REASONS {
+            assert!(reason(key, &[0.0; 3], Locale::Ko).is_some(), "{key}");
+        }
+    }
 }

@@ -4,11 +4,13 @@
 
 use super::Locale;
 
+mod cause;
 #[macro_use]
 mod table;
 mod dlq;
 mod lag;
 
+pub use cause::cause;
 pub use dlq::Texts as DlqTexts;
 pub use lag::{Texts as LagTexts, reason as lag_reason};
 pub use table::Texts;

@@ -7,17 +7,20 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::form::fields;
-use super::{PeekAsk, RedrivePlan, RedriveStep, Refusal};
+use super::{RedrivePlan, RedriveStep, RedriveTarget, Refusal};
 use crate::model::Timestamp;
+use crate::snapshot::{PeekQuestion, Peeked};
 use crate::web::App;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
 use crate::web::page::dlq::Notice;
-use crate::web::page::{self, PageContext, percent_encode};
+use crate::web::page::{self, Lens, PageContext, View, percent_encode};
 use crate::web::viewer::Viewer;
 
 /// Longest text of a field.
 const FIELD_BYTES: usize = 300;
+/// Letters of one peek.
+const PEEKED: usize = 1;
 
 type Who = Option<Extension<Caller>>;
 
@@ -27,7 +30,7 @@ fn name(who: &Who) -> String {
 
 /// Draws a page with what the form's own query says of language and colours.
 fn draw(app: &App, query: &str, headers: &HeaderMap, page: impl FnOnce(&PageContext) -> String) -> Html<String> {
-    let viewer = Viewer::of(query, headers);
+    let viewer = Viewer::of(&View::Dlq(Lens::default()), query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     Html(page(&viewer.context(&snapshot, &status, &app.base)))
 }
@@ -96,12 +99,15 @@ impl Fields {
     }
 }
 
-fn peek_ask(fields: &Fields) -> Result<PeekAsk, Problem> {
-    Ok(PeekAsk {
+/// What is asked for by name; `user` is who asks.
+fn question(fields: &Fields, user: String) -> Result<PeekQuestion, Problem> {
+    Ok(PeekQuestion {
         cluster: fields.needed("cluster")?,
         stream: fields.needed("stream")?,
         partition: fields.number("partition")?.ok_or_else(|| Problem::field("partition", "must be given"))?,
         position: fields.number("position")?.ok_or_else(|| Problem::field("position", "must be given"))?,
+        count: PEEKED,
+        user,
     })
 }
 
@@ -113,8 +119,9 @@ pub async fn peek_form(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
-    let ask = peek_ask(&Fields::read(&query)?)?;
-    let (token, cookie) = app.forms.token(&headers, &name(&who));
+    let who = name(&who);
+    let (token, cookie) = app.forms.token(&headers, &who);
+    let ask = question(&Fields::read(&query)?, who)?;
     let notice = if app.config.actions.is_some() { Notice::None } else { Notice::Off };
     let html = draw(&app, &query, &headers, |cx| page::dlq::peek(cx, &ask, &token, None, &notice));
     Ok(with_cookie(html.into_response(), cookie))
@@ -127,10 +134,10 @@ pub async fn peek_show(
     headers: HeaderMap,
     body: String,
 ) -> Result<Response, Problem> {
-    let fields = Fields::read(&body)?;
-    let (ask, who) = (peek_ask(&fields)?, name(&who));
+    let (fields, who) = (Fields::read(&body)?, name(&who));
+    let ask = question(&fields, who.clone())?;
     let (token, cookie) = app.forms.token(&headers, &who);
-    let page = |status: StatusCode, found: Option<&Option<super::PeekedRecord>>, notice: &Notice| {
+    let page = |status: StatusCode, found: Option<&Peeked>, notice: &Notice| {
         let html = draw(&app, &body, &headers, |cx| page::dlq::peek(cx, &ask, &token, found, notice));
         (status, html).into_response()
     };
@@ -139,7 +146,7 @@ pub async fn peek_show(
         Some(_) if !app.forms.knows(&headers, &who, fields.text("token")) => {
             page(StatusCode::FORBIDDEN, None, &Notice::Token)
         }
-        Some(actions) => match actions.peek(&who, ask.clone()).await {
+        Some(actions) => match actions.peek(ask.clone()).await {
             Ok(found) => page(StatusCode::OK, Some(&found), &Notice::None),
             Err(refusal) => page(problem(&refusal), None, &Notice::Refused(refusal.to_string())),
         },
@@ -147,52 +154,64 @@ pub async fn peek_show(
     Ok(with_cookie(response, cookie))
 }
 
+/// The plan that fields say; those that are absent ask for nothing.
 fn plan(cluster: String, stream: String, fields: &Fields) -> Result<RedrivePlan, Problem> {
+    let bounds = (fields.number("first")?, fields.number("last")?);
+    let positions = match (fields.number("partition")?, bounds) {
+        (Some(partition), (first, last)) => Some((partition, first.unwrap_or(0), last.unwrap_or(u64::MAX))),
+        (None, (None, None)) => None,
+        (None, _) => return Err(Problem::field("partition", "positions are those of one partition: name it")),
+    };
     let plan = RedrivePlan {
         cluster,
         stream,
         error: fields.text("error").to_owned(),
+        group: fields.text("group").to_owned(),
         from: fields.time("from")?,
         to: fields.time("to")?,
-        partition: fields.number("partition")?,
-        first: fields.number("first")?,
-        last: fields.number("last")?,
+        positions,
+        most: fields.number("most")?,
         rate: fields.number("rate")?,
-        target: fields.text("target").to_owned(),
+        target: match fields.text("target") {
+            "" | "source" => RedriveTarget::Source,
+            "retry" => RedriveTarget::Retry,
+            "stream" => RedriveTarget::Stream(fields.needed("target_stream")?),
+            _ => return Err(Problem::field("target", "one of source, retry, stream")),
+        },
         include_ok: fields.text("include_ok") == "1",
     };
     if plan.rate == Some(0) {
         return Err(Problem::field("rate", "at least 1"));
+    }
+    if plan.most == Some(0) {
+        return Err(Problem::field("most", "at least 1"));
     }
     if let (Some(from), Some(to)) = (plan.from, plan.to)
         && from >= to
     {
         return Err(Problem::field("from", "must lie before to"));
     }
-    if let (Some(first), Some(last)) = (plan.first, plan.last)
-        && first > last
-    {
+    if plan.positions.is_some_and(|(_, first, last)| first > last) {
         return Err(Problem::field("first", "must not lie behind last"));
     }
     Ok(plan)
 }
 
-/// `GET /dlq/{cluster}/{stream}/redrive`: the form, and how far a redrive is.
+/// `GET /dlq/{cluster}/{stream}/redrive`: the form, filled as its query says, and the newest run.
 pub async fn redrive_form(
     State(app): State<Arc<App>>,
     who: Who,
     Path((cluster, stream)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
     let (token, cookie) = app.forms.token(&headers, &name(&who));
-    let progress = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
+    let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
     let notice = if app.config.actions.is_some() { Notice::None } else { Notice::Off };
-    let plan = RedrivePlan { cluster, stream, ..RedrivePlan::default() };
-    let html = draw(&app, query.as_deref().unwrap_or(""), &headers, |cx| {
-        page::dlq::redrive(cx, &plan, &token, progress.as_ref(), None, &notice)
-    });
-    with_cookie(html.into_response(), cookie)
+    let plan = plan(cluster, stream, &Fields::read(&query)?)?;
+    let html = draw(&app, &query, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_deref(), &notice));
+    Ok(with_cookie(html.into_response(), cookie))
 }
 
 /// `POST /dlq/{cluster}/{stream}/redrive`: `act` is `dry_run`, `start`, `pause`, `resume` or `cancel`.
@@ -206,23 +225,19 @@ pub async fn redrive_act(
     let (fields, who) = (Fields::read(&body)?, name(&who));
     let plan = plan(cluster.clone(), stream.clone(), &fields)?;
     let (token, cookie) = app.forms.token(&headers, &who);
-    let progress = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
-    let page = |status: StatusCode, dry: Option<&super::DryRun>, notice: &Notice| {
-        let html =
-            draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, progress.as_ref(), dry, notice));
+    let page = |status: StatusCode, notice: &Notice| {
+        let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
+        let html = draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_deref(), notice));
         (status, html).into_response()
     };
     let Some(actions) = &app.config.actions.0 else {
-        return Ok(page(StatusCode::NOT_FOUND, None, &Notice::Off));
+        return Ok(page(StatusCode::NOT_FOUND, &Notice::Off));
     };
     if !app.forms.knows(&headers, &who, fields.text("token")) {
-        return Ok(with_cookie(page(StatusCode::FORBIDDEN, None, &Notice::Token), cookie));
+        return Ok(with_cookie(page(StatusCode::FORBIDDEN, &Notice::Token), cookie));
     }
     let done = match fields.text("act") {
-        "dry_run" => match actions.dry_run(&who, plan.clone()).await {
-            Ok(dry) => return Ok(page(StatusCode::OK, Some(&dry), &Notice::None)),
-            Err(refusal) => Err(refusal),
-        },
+        "dry_run" => actions.dry_run(&who, plan.clone()).await,
         "start" => actions.start(&who, plan.clone()).await,
         "pause" => actions.step(&who, &cluster, &stream, RedriveStep::Pause).await,
         "resume" => actions.step(&who, &cluster, &stream, RedriveStep::Resume).await,
@@ -230,11 +245,14 @@ pub async fn redrive_act(
         _ => return Err(Problem::field("act", "one of dry_run, start, pause, resume, cancel")),
     };
     Ok(match done {
-        // To the same page by GET: reloading it does nothing again.
+        // To the same page by GET: reloading it does nothing again. What was chosen stays in its address.
         Ok(()) => {
-            let at = format!("{}/dlq/{}/{}/redrive", app.base, percent_encode(&cluster), percent_encode(&stream));
-            (StatusCode::SEE_OTHER, [(header::LOCATION, at)]).into_response()
+            let kept = fields.0.iter().filter(|(n, v)| !v.is_empty() && n != "token" && n != "act");
+            let query: Vec<_> = kept.map(|(n, v)| format!("{}={}", percent_encode(n), percent_encode(v))).collect();
+            let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+            let path = format!("/dlq/{}/{}/redrive", percent_encode(&cluster), percent_encode(&stream));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{}{path}{query}", app.base))]).into_response()
         }
-        Err(refusal) => page(problem(&refusal), None, &Notice::Refused(refusal.to_string())),
+        Err(refusal) => page(problem(&refusal), &Notice::Refused(refusal.to_string())),
     })
 }

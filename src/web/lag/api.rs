@@ -180,7 +180,7 @@ impl Ask {
         let mut ask = Self { limit: GROUPS.0, partitions: true, ..Self::default() };
         for (name, value) in query {
             match name.as_str() {
-                "q" => ask.text = value.to_lowercase(),
+                "find" => ask.text = value.to_lowercase(),
                 "cluster" => value.clone_into(&mut ask.cluster),
                 "stream" => value.clone_into(&mut ask.stream),
                 "state" => {
@@ -204,7 +204,7 @@ impl Ask {
                     ask.after = Some(pair.ok_or_else(|| Problem::field("after", "take it from next"))?);
                 }
                 _ => {
-                    let allowed = "unknown; allowed are q, cluster, stream, state, partitions, limit, after";
+                    let allowed = "unknown; allowed are find, cluster, stream, state, partitions, limit, after";
                     return Err(Problem::field(name.as_str(), allowed));
                 }
             }
@@ -222,7 +222,7 @@ impl Ask {
     /// The query of the page behind `group`.
     fn next(&self, cluster: &str, group: &str) -> String {
         let mut out = Vec::new();
-        for (name, value) in [("q", &self.text), ("cluster", &self.cluster), ("stream", &self.stream)] {
+        for (name, value) in [("find", &self.text), ("cluster", &self.cluster), ("stream", &self.stream)] {
             if !value.is_empty() {
                 out.push(format!("{name}={}", percent_encode(value)));
             }

@@ -198,7 +198,7 @@ fn group(out: &mut Exposition, cluster: &LagCluster, group: &GroupView, value: O
 
 const LAG: (&str, &str) = ("streamgauge_group_lag_messages", "End of the log minus the committed position.");
 const AGE: (&str, &str) =
-    ("streamgauge_group_next_unread_age_seconds", "Age of the next unread message; absent where nothing is unread.");
+    ("streamgauge_group_next_unread_age_seconds", "Age of the next unread message; 0 where nothing is unread.");
 const DRAIN: (&str, &str) = (
     "streamgauge_group_drain_seconds",
     "Seconds until nothing is unread at the net rate of now; absent where it is not draining.",

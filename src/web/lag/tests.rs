@@ -54,7 +54,7 @@ fn group(name: &str, state: LagState, rows: Vec<LagRow>) -> Arc<GroupView> {
         next_unread_age_seconds: Some(2.5),
         lost_messages: 4,
         as_of: at(),
-        rows,
+        rows: rows.into(),
         ..GroupView::default()
     })
 }
@@ -128,7 +128,7 @@ fn letters() -> DlqBoard {
         expired: 2,
         ..DlqStream::default()
     };
-    DlqBoard { streams: vec![Arc::new(stream)], dropped: 0 }
+    DlqBoard { streams: vec![Arc::new(stream)], ..DlqBoard::default() }
 }
 
 fn fixture() -> Fixture {
@@ -190,7 +190,7 @@ async fn groups_are_listed_filtered_and_paged() {
     assert_eq!(names("state=ok").await, ["b"]);
     assert_eq!(names("stream=pay").await, ["b"]);
     assert_eq!(names("cluster=old").await, ["z"]);
-    assert_eq!(names("q=A%22").await, ["a\"b/\u{ac00}"]);
+    assert_eq!(names("find=A%22").await, ["a\"b/\u{ac00}"]);
     // One by one, each page by the `next` of the one before.
     let (mut seen, mut query) = (Vec::new(), "limit=1&partitions=false".to_owned());
     loop {

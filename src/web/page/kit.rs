@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::Timestamp;
-use crate::text::i18n::{DlqTexts, LagTexts, Texts, dlq_texts, lag_texts, texts};
+use crate::text::i18n::{DlqTexts, LagTexts, Texts, cause, dlq_texts, lag_texts, texts};
 use crate::text::number::{self, Quantity, UNKNOWN};
 use crate::text::{Locale, time};
 
@@ -185,6 +185,13 @@ impl<'a> Kit<'a> {
         KEPT.iter().filter_map(value).collect()
     }
 
+    /// URL of the view that is shown, as its table is asked for, with parameters set.
+    pub fn url_here(&self, view: &View, set: &[(&str, Option<&str>)]) -> String {
+        let url = self.url_with(view, set);
+        let table = if view.has_table() { super::table_query(self.cx.query) } else { String::new() };
+        if url.contains('?') { url + &table } else { url + &table.replacen('&', "?", 1) }
+    }
+
     /// A latency, or the sign of the unknown.
     pub fn duration(&self, seconds: Option<f64>) -> String {
         seconds.map_or_else(|| UNKNOWN.to_owned(), |s| number::duration(s, self.locale).text())
@@ -226,11 +233,26 @@ impl<'a> Kit<'a> {
         Html(format!("<time datetime=\"{}\" data-f=\"{}\">{}</time>", m.iso, m.form, m.text))
     }
 
-    /// A link to the trace in Jaeger, where there is one and a trace id is known.
-    pub fn trace(&self, trace_id: &str, text: &str) -> Option<Html> {
+    /// What a broker said: in the page's words where they are known, and always as it was said.
+    pub fn cause(&self, sentence: &str) -> Html {
+        if sentence.is_empty() || self.locale == Locale::En {
+            return Html::text(sentence);
+        }
+        let quoted = format!("<q lang=\"en\">{}</q>", Html::text(sentence).0);
+        let meaning = cause(sentence, self.locale).unwrap_or(self.t.broker_says);
+        Html(format!("{}: {quoted}", Html::text(meaning).0))
+    }
+
+    /// The trace in Jaeger, where there is one and a trace id is known.
+    pub fn trace_url(&self, trace_id: &str) -> Option<String> {
         let known = !trace_id.is_empty() && trace_id.bytes().all(|b| b.is_ascii_hexdigit());
         let jaeger = &self.cx.status.jaeger_url;
-        (known && !jaeger.is_empty()).then(|| Html::link(&format!("{jaeger}/trace/{trace_id}"), &Html::text(text)))
+        (known && !jaeger.is_empty()).then(|| format!("{jaeger}/trace/{trace_id}"))
+    }
+
+    /// A link to it.
+    pub fn trace(&self, trace_id: &str, text: &str) -> Option<Html> {
+        self.trace_url(trace_id).map(|url| Html::link(&url, &Html::text(text)))
     }
 }
 

@@ -18,7 +18,7 @@ pub const PAGE_ROWS: usize = 100;
 /// Filters, order and page. The default is all rows, worst first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lens {
-    /// `q`: what the name contains, whatever the case.
+    /// `find`: what the name contains, whatever the case.
     pub text: String,
     /// `state`.
     pub state: Option<LagState>,
@@ -41,7 +41,7 @@ impl Lens {
         let mut lens = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match name {
-                "q" => lens.text = plain(value),
+                "find" => lens.text = plain(value),
                 "state" => lens.state = LagState::ALL.into_iter().find(|s| s.name().eq_ignore_ascii_case(value)),
                 "cluster" => lens.cluster = plain(value),
                 "stream" => lens.stream = plain(value),
@@ -65,7 +65,7 @@ impl Lens {
             // Writing to a String cannot fail.
             let _ = write!(out, "{}{name}={value}", if out.is_empty() { "" } else { "&" });
         };
-        for (name, value) in [("q", &self.text), ("cluster", &self.cluster), ("stream", &self.stream)] {
+        for (name, value) in [("find", &self.text), ("cluster", &self.cluster), ("stream", &self.stream)] {
             if !value.is_empty() {
                 put(name, &percent_encode(value));
             }
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn a_lens_is_read_back_whatever_the_spelling() {
-        let lens = Lens::parse("utm=x&page=3&sort=-lag&q=a%2Bb+%ea%b0%80&state=stalled&stream=o%26x", COLUMNS);
+        let lens = Lens::parse("utm=x&page=3&sort=-lag&find=a%2Bb+%ea%b0%80&state=stalled&stream=o%26x", COLUMNS);
         assert_eq!((lens.text.as_str(), lens.state, lens.page), ("a+b \u{ac00}", Some(LagState::Stalled), 2));
         assert_eq!(Lens::parse(&lens.query(), COLUMNS), lens);
-        assert_eq!(Lens::parse("sort=evil&page=x&state=&q=", COLUMNS), Lens::default());
+        assert_eq!(Lens::parse("sort=evil&page=x&state=&find=", COLUMNS), Lens::default());
         assert_eq!(Lens::default().query(), "");
-        assert_eq!(Lens::parse(&format!("q={}", "x".repeat(900)), COLUMNS).text.len(), TEXT_CHARS);
+        assert_eq!(Lens::parse(&format!("find={}", "x".repeat(900)), COLUMNS).text.len(), TEXT_CHARS);
     }
 
     #[test]

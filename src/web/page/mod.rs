@@ -20,6 +20,7 @@ mod kit;
 mod lens;
 mod part;
 mod scene;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -88,6 +89,12 @@ impl View {
             Self::Consumers(lens) | Self::Group(_, _, lens) | Self::Dlq(lens) => lens.query(),
             _ => String::new(),
         }
+    }
+
+    /// True for views whose address also says how their table is sorted and filtered.
+    #[must_use]
+    pub const fn has_table(&self) -> bool {
+        matches!(self, Self::Status)
     }
 
     /// Path of the page below the base: `/`, `/flows/<percent-encoded name>`, `/status`.
@@ -231,6 +238,12 @@ pub struct Part {
     pub id: String,
     /// The element.
     pub html: String,
+}
+
+/// What of a query decides how the table of a view is sorted and filtered, in one spelling; begins with `&`, or is empty.
+#[must_use]
+pub fn table_query(query: &str) -> String {
+    table::Ask::of(query).query()
 }
 
 /// The whole page; `None`: no such flow.

@@ -70,6 +70,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
             consumers::tiles(kit),
             part::attention(kit, None),
             part::oldest(kit, &flows),
+            part::finds(kit, lead(&flows)),
             part::map(kit, &flows, true),
             part::flows(kit, &flows),
         ],
@@ -78,6 +79,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
                 part::head(kit, flow),
                 part::tiles(kit, &flows, Some(flow), chart, true),
                 part::attention(kit, Some(flow)),
+                part::finds(kit, Some(flow)),
                 part::map(kit, &flows, false),
                 part::steps(kit, flow),
                 part::windows(kit, flow),
@@ -184,8 +186,8 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
     let f = Frame::new(kit, view, title, body(view, kit, &chart, Kept::default()));
     Some(match view {
         View::Overview if first_steps(kit) => to_html(&FirstPage { f }),
-        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false), f }),
-        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true), f }),
+        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false, f.parts.at("finds")), f }),
+        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true, f.parts.at("finds")), f }),
         View::Status => to_html(&StatusPage { f }),
         View::Consumers(lens) => {
             to_html(&ConsumersPage { f, filter: consumers::filter(kit, lens, view), help: consumers::help(kit) })
@@ -231,6 +233,7 @@ struct Charts {
     d: Drawing,
     lead: String,
     single: bool,
+    finds: Html,
     keys: Vec<Key>,
     latency_keys: Vec<Key>,
     outcomes: [&'static str; 5],
@@ -242,7 +245,7 @@ struct Charts {
 }
 
 /// Both charts with their table: drawn once for the page, kept up to date by the browser.
-fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
+fn charts(kit: &Kit, chart: &Chart, single: bool, finds: Html) -> Html {
     let t = kit.t;
     let known = chart.columns.iter().rev().find(|c| c.complete);
     let key = |i: usize| Key {
@@ -271,6 +274,7 @@ fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
         d: Drawing::of(chart),
         lead: chart.lead.clone(),
         single,
+        finds,
         keys: [0, 2, 4, 3, 1].map(key).into(),
         latency_keys: vec![latency_key(2, "p99", "p99"), latency_key(0, "p50", "p50")],
         outcomes: std::array::from_fn(|i| t.outcome(i)),

@@ -24,6 +24,18 @@ fn each(mut look: impl FnMut(&str, &View, &PageContext)) {
     for (scenario, (snapshot, status)) in &*SCENARIOS {
         let mut views = vec![View::Overview, View::Status];
         views.extend(snapshot.flows.iter().take(4).map(|f| View::Flow(f.name.clone())));
+        views.extend(
+            ["", "sort=-lag&state=STALLED", "find=zzz", "page=9"].map(|q| View::Consumers(Lens::default()).asked(q)),
+        );
+        views.push(View::Dlq(Lens::default()));
+        if let Some(cluster) = snapshot.lag.clusters.first() {
+            let group = |g: &Arc<sg::snapshot::GroupView>| {
+                View::Group(cluster.cluster.clone(), g.group.to_string(), Lens::default())
+            };
+            views.extend(cluster.groups.iter().take(20).map(group));
+        }
+        let stream = |s: &Arc<sg::snapshot::DlqStream>| View::DlqStream(s.cluster.clone(), s.stream.to_string());
+        views.extend(snapshot.dlq.streams.iter().map(stream));
         for locale in [Locale::En, Locale::Ko] {
             let cx = PageContext {
                 snapshot,
@@ -72,7 +84,7 @@ fn the_page_holds_every_part_byte_for_byte_and_twice_is_the_same() {
 
 #[test]
 fn nothing_is_inline_nothing_hostile_is_markup_and_tags_balance() {
-    const VOID: [&str; 4] = ["meta", "link", "br", "wbr"];
+    const VOID: [&str; 5] = ["meta", "link", "br", "wbr", "input"];
     each(|scenario, view, cx| {
         let html = page(view, cx).unwrap();
         let mut open: Vec<&str> = Vec::new();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{EmbeddedLog, LogOptions};
 use crate::broker::{Appended, ClusterHealth, DecodeSample, NewRecord, ReadContext, ReadError, Stop, WriteError};
+use crate::decode::Spares;
 use crate::model::{
     Batch, Event, Format, Input, Limits, Positions, Role, SourcePosition, Start, StreamName, StreamSpec, Timestamp,
 };
@@ -74,6 +75,7 @@ impl Reading {
             limits: Arc::new(Limits::default()),
             positions: positions_in,
             out,
+            spares: Spares::default(),
             samples: samples_out,
             health: health_out,
             stop: stop.clone(),

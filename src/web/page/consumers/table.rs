@@ -14,7 +14,7 @@ pub struct Head {
     pub title: String,
     /// Sorts by it.
     pub href: String,
-    /// `ascending`, `descending` or `none`: `aria-sort`.
+    /// `ascending`, `descending` or empty, as `aria-sort` has it.
     pub order: &'static str,
     /// Class of the cell: numbers stand right.
     pub class: &'static str,
@@ -30,7 +30,7 @@ const BY_NAME: [&str; 6] = ["group", "cluster", "partition", "protocol", "burrow
 pub fn heads(kit: &Kit, lens: &Lens, columns: &[Column], view: impl Fn(Lens) -> View) -> Vec<Head> {
     let head = |(name, label, why, class): &Column| {
         let order = match lens.sort == *name {
-            false => "none",
+            false => "",
             true if BY_NAME.contains(name) != lens.reversed => "ascending",
             true => "descending",
         };

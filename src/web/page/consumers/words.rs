@@ -119,16 +119,16 @@ fn range(kit: &Kit, from: f64, to: f64) -> String {
 /// The oldest unread message of a group. Where that of a partition is not known, what can be said for sure.
 pub fn group_age(kit: &Kit, group: &GroupView) -> Cell {
     let unread = || group.rows.iter().filter(|r| r.method != AgeMethod::CaughtUp && r.lag_messages != Some(0));
-    if let Some(seconds) = group.next_unread_age_seconds {
+    if group.lag_messages.is_some() && group.unknown_partitions == 0 && unread().all(|r| r.readable == Some(0)) {
+        return Cell::nothing(kit.l.m_caught_up, "");
+    }
+    if let Some(seconds) = group.next_unread_age_seconds.filter(|age| *age > 0.0) {
         let oldest = unread().filter(|r| r.next_unread_age_seconds.is_some());
         let oldest = oldest.max_by(|a, b| {
             a.next_unread_age_seconds.partial_cmp(&b.next_unread_age_seconds).unwrap_or(std::cmp::Ordering::Equal)
         });
         let found = oldest.map(|row| age(kit, row)).unwrap_or_default();
         return Cell { value: kit.limit(seconds), ..found };
-    }
-    if group.lag_messages == Some(0) && group.unknown_partitions == 0 {
-        return Cell::nothing(kit.l.m_caught_up, "");
     }
     let least = unread().filter_map(|r| r.next_unread_age_seconds.or(r.age_bounds.map(|b| b.0))).fold(0.0, f64::max);
     if least > 0.0 {

@@ -2,15 +2,20 @@
 
 use askama::Template;
 
+use crate::model::Timestamp;
+use crate::snapshot::{PeekQuestion, Peeked, PeekedLetter, RedriveView};
 use crate::text::i18n::{DlqTexts, fill};
 use crate::text::number;
-use crate::web::dlq::{DryRun, PeekAsk, PeekedRecord, RedrivePhase, RedrivePlan, RedriveProgress};
+use crate::web::dlq::{RedrivePlan, RedriveTarget};
 use crate::web::page::frame::Frame;
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::part::to_html;
-use crate::web::page::{PageContext, View, percent_encode};
+use crate::web::page::{Lens, PageContext, View, percent_encode};
 
 use super::find;
+
+/// Error classes and groups that are offered.
+const MAX_CHOICES: usize = 50;
 
 /// What is said above a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +45,7 @@ struct Record {
     key: String,
     headers: Vec<(String, String)>,
     payload: String,
-    notes: Vec<String>,
+    note: String,
 }
 
 #[derive(Template)]
@@ -48,46 +53,36 @@ struct Record {
 struct PeekPage<'a> {
     f: Frame,
     d: &'static DlqTexts,
-    ask: &'a PeekAsk,
+    ask: &'a PeekQuestion,
     place: String,
     back: String,
+    back_name: &'static str,
     action: String,
     token: &'a str,
     kept: Vec<(&'static str, String)>,
     notice: String,
     open: bool,
-    record: Option<Record>,
+    records: Vec<Record>,
     none: bool,
 }
 
 /// The page of a peek; `found` is what was found once somebody asked.
-pub fn peek(
-    cx: &PageContext,
-    ask: &PeekAsk,
-    token: &str,
-    found: Option<&Option<PeekedRecord>>,
-    notice: &Notice,
-) -> String {
+pub fn peek(cx: &PageContext, ask: &PeekQuestion, token: &str, found: Option<&Peeked>, notice: &Notice) -> String {
     let kit = &Kit::new(cx);
     let d = kit.d;
-    let record = found.and_then(Option::as_ref).map(|r| Record {
-        place: format!("{}/{} {}", ask.stream, r.partition, number::count(r.position)),
-        time: r.time.map(|at| kit.time(at)).unwrap_or_default(),
-        key: r.key.clone(),
+    let record = |r: &PeekedLetter| Record {
+        place: format!("{}/{} \u{b7} {}", ask.stream, r.letter.partition, number::count(r.letter.position)),
+        time: r.letter.time.map(|at| kit.time(at)).unwrap_or_default(),
+        key: r.key.clone().unwrap_or_default(),
         headers: r.headers.clone(),
         payload: r.payload.clone().unwrap_or_else(|| number::UNKNOWN.to_owned()),
-        notes: [
-            (r.masked > 0).then(|| format!("{} {}", r.masked, d.masked)),
-            r.cut.map(|n| fill(d.cut, &[("n", &number::count(n as u64))])),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-    });
-    let back = if find(&cx.snapshot.dlq, &ask.cluster, &ask.stream).is_some() {
-        View::DlqStream(ask.cluster.clone(), ask.stream.clone())
+        note: fill(d.bytes, &[("n", &number::bytes(r.payload_bytes))]),
+    };
+    let letter = find(&cx.snapshot.dlq, &ask.cluster, &ask.stream).is_some();
+    let (back, back_name) = if letter {
+        (View::DlqStream(ask.cluster.clone(), ask.stream.clone()), kit.l.nav_dlq)
     } else {
-        View::Consumers(Default::default())
+        (View::Consumers(Lens::default()), kit.l.back)
     };
     to_html(&PeekPage {
         f: frame(kit, d.peek_title, &back),
@@ -101,13 +96,14 @@ pub fn peek(
             number::count(ask.position)
         ),
         back: kit.url(&back),
+        back_name,
         action: format!("{}/peek", cx.base),
         token,
         kept: kit.kept(),
         notice: words(d, notice, d.peek_off),
         open: *notice != Notice::Off,
-        none: matches!(found, Some(None)),
-        record,
+        records: found.map_or_else(Vec::new, |f| f.letters.iter().map(record).collect()),
+        none: found.is_some_and(|f| f.letters.is_empty()),
     })
 }
 
@@ -120,12 +116,18 @@ fn words(d: &'static DlqTexts, notice: &Notice, off: &str) -> String {
     }
 }
 
-struct Progress {
+struct Run {
     state: State,
-    words: Html,
+    dry: &'static str,
+    passed: String,
     share: u64,
+    rows: Vec<(String, String)>,
+    notes: Vec<String>,
     fault: String,
     acts: Vec<(&'static str, &'static str)>,
+    /// What the button says that begins; empty: there is none.
+    start: String,
+    idle: bool,
     /// The page comes again by itself.
     moving: bool,
 }
@@ -136,107 +138,166 @@ struct RedrivePage<'a> {
     f: Frame,
     d: &'static DlqTexts,
     plan: &'a RedrivePlan,
-    name: String,
+    name: &'a str,
     back: String,
     action: String,
     token: &'a str,
     kept: Vec<(&'static str, String)>,
+    /// The plan as the fields of a form.
+    chosen: Vec<(&'static str, String)>,
     notice: String,
     open: bool,
     errors: Vec<(String, String, bool)>,
-    from: String,
-    to: String,
-    numbers: [String; 4],
-    dry: Vec<(&'static str, String, bool)>,
-    targets: Vec<(String, String)>,
-    start: String,
-    idle: bool,
-    progress: Option<Progress>,
+    groups: Vec<(String, String, bool)>,
+    field: Fields,
+    run: Option<Run>,
 }
 
-/// The page of a redrive: its progress, the form, and what a dry run said.
+/// The texts of the fields.
+struct Fields {
+    from: String,
+    to: String,
+    partition: String,
+    first: String,
+    last: String,
+    most: String,
+    rate: String,
+    target: &'static str,
+    target_stream: String,
+}
+
+impl Fields {
+    fn of(plan: &RedrivePlan) -> Self {
+        let text = |n: Option<u64>| n.map_or_else(String::new, |n| n.to_string());
+        let time = |at: Option<Timestamp>| {
+            at.map_or_else(String::new, |at| crate::text::time::moment(at, at).iso.chars().take(16).collect())
+        };
+        let (target, target_stream) = match &plan.target {
+            RedriveTarget::Source => ("source", String::new()),
+            RedriveTarget::Retry => ("retry", String::new()),
+            RedriveTarget::Stream(name) => ("stream", name.clone()),
+        };
+        Self {
+            from: time(plan.from),
+            to: time(plan.to),
+            partition: text(plan.positions.map(|p| p.0.into())),
+            first: text(plan.positions.map(|p| p.1)),
+            last: text(plan.positions.map(|p| p.2).filter(|last| *last < u64::MAX)),
+            most: text(plan.most),
+            rate: text(plan.rate.map(u64::from)),
+            target,
+            target_stream,
+        }
+    }
+}
+
+/// The page of a redrive: the newest run, and the form.
 pub fn redrive(
     cx: &PageContext,
     plan: &RedrivePlan,
     token: &str,
-    progress: Option<&RedriveProgress>,
-    dry: Option<&DryRun>,
+    run: Option<&RedriveView>,
     notice: &Notice,
 ) -> String {
     let kit = &Kit::new(cx);
     let d = kit.d;
     let back = View::DlqStream(plan.cluster.clone(), plan.stream.clone());
     let stream = find(&cx.snapshot.dlq, &plan.cluster, &plan.stream);
-    let errors = stream.map_or_else(Vec::new, |s| {
-        let name = |(class, n): &(String, u64)| (class.clone(), number::count(*n), *class == plan.error);
-        s.by_error.iter().filter(|e| !e.0.is_empty()).take(50).map(name).collect()
-    });
-    let whole = |n: Option<u64>| n.map_or_else(String::new, |n| n.to_string());
-    let time = |at: Option<crate::model::Timestamp>| {
-        at.map_or_else(String::new, |at| crate::text::time::moment(at, at).iso.chars().take(16).collect())
+    let choices = |list: Option<&Vec<(String, u64)>>, chosen: &str| {
+        let named = list.into_iter().flatten().filter(|e| !e.0.is_empty()).take(MAX_CHOICES);
+        let mut choices: Vec<_> = named.map(|(name, n)| (name.clone(), number::count(*n), name == chosen)).collect();
+        if !chosen.is_empty() && !choices.iter().any(|c| c.2) {
+            choices.push((chosen.to_owned(), number::UNKNOWN.to_owned(), true));
+        }
+        choices
     };
-    let count = |n: u64| number::count(n);
-    let rows = dry.map_or_else(Vec::new, |r| {
-        vec![
-            (d.d_selected, count(r.selected), r.selected == 0),
-            (d.d_move, count(r.moved), r.moved == 0),
-            (d.d_ok, count(r.ended_ok), r.ended_ok == 0),
-            (d.d_loops, count(r.looped), r.looped == 0),
-            (d.d_unclear, count(r.unclear), r.unclear == 0),
-        ]
-    });
+    let field = Fields::of(plan);
+    let chosen = [
+        ("error", &plan.error),
+        ("group", &plan.group),
+        ("from", &field.from),
+        ("to", &field.to),
+        ("partition", &field.partition),
+        ("first", &field.first),
+        ("last", &field.last),
+        ("most", &field.most),
+        ("rate", &field.rate),
+        ("target", &field.target.to_owned()),
+        ("target_stream", &field.target_stream),
+        ("include_ok", &String::from(if plan.include_ok { "1" } else { "" })),
+    ]
+    .into_iter()
+    .filter(|(_, v)| !v.is_empty())
+    .map(|(n, v)| (n, v.clone()))
+    .collect();
     to_html(&RedrivePage {
         f: frame(kit, d.redrive, &back),
         d,
         plan,
-        name: plan.stream.clone(),
+        name: &plan.stream,
         back: kit.url(&back),
         action: format!("{}/dlq/{}/{}/redrive", cx.base, percent_encode(&plan.cluster), percent_encode(&plan.stream)),
         token,
         kept: kit.kept(),
+        chosen,
         notice: words(d, notice, d.redrive_off),
         open: *notice != Notice::Off,
-        errors,
-        from: time(plan.from),
-        to: time(plan.to),
-        numbers: [
-            whole(plan.partition.map(u64::from)),
-            whole(plan.first),
-            whole(plan.last),
-            whole(plan.rate.map(u64::from)),
-        ],
-        dry: rows,
-        targets: dry
-            .map_or_else(Vec::new, |r| r.targets.iter().take(20).map(|(s, n)| (s.clone(), count(*n))).collect()),
-        start: dry.filter(|r| r.moved > 0).map_or_else(String::new, |r| fill(d.start, &[("n", &count(r.moved))])),
-        idle: dry.is_some_and(|r| r.moved == 0),
-        progress: progress.map(|p| going(kit, p)),
+        errors: choices(stream.map(|s| &s.by_error), &plan.error),
+        groups: choices(stream.map(|s| &s.by_group), &plan.group),
+        field,
+        run: run.map(|run| going(kit, run)),
     })
 }
 
-fn going(kit: &Kit, p: &RedriveProgress) -> Progress {
+/// Why letters were left, in the words of the page.
+fn reason(d: &'static DlqTexts, name: &'static str) -> &'static str {
+    use crate::dlq::Skip;
+    let known = [
+        (Skip::NotSelected, d.k_not_selected),
+        (Skip::Settled, d.k_settled),
+        (Skip::LoopCap, d.k_loop),
+        (Skip::EndedOk, d.k_ok),
+        (Skip::NoTarget, d.k_no_target),
+        (Skip::TargetMissing, d.k_missing),
+        (Skip::TargetIsDlq, d.k_is_dlq),
+        (Skip::NoRetryStream, d.k_no_retry),
+        (Skip::Enough, d.k_enough),
+    ];
+    known.iter().find(|(skip, _)| skip.name() == name).map_or(name, |(_, word)| word)
+}
+
+fn going(kit: &Kit, run: &RedriveView) -> Run {
     let d = kit.d;
-    let (level, word, acts) = match p.phase {
-        RedrivePhase::Running => (Level::Ok, d.running, vec![("pause", d.pause), ("cancel", d.cancel)]),
-        RedrivePhase::Paused => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
-        RedrivePhase::Done => (Level::Ok, d.done, vec![]),
-        RedrivePhase::Cancelled => (Level::Unknown, d.cancelled, vec![]),
-        RedrivePhase::Failed => (Level::Bad, d.failed, vec![]),
+    let (level, word, acts) = match run.state {
+        "preparing" => (Level::Unknown, d.preparing, vec![("cancel", d.cancel)]),
+        "running" => (Level::Ok, d.running, vec![("pause", d.pause), ("cancel", d.cancel)]),
+        "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
+        "done" => (Level::Ok, d.done, vec![]),
+        "cancelled" => (Level::Unknown, d.cancelled, vec![]),
+        _ => (Level::Bad, d.failed, vec![]),
     };
-    let total = p.total.map_or_else(|| number::UNKNOWN.to_owned(), number::count);
-    let skipped = if p.skipped > 0 { fill(d.skipped_n, &[("n", &number::count(p.skipped))]) } else { String::new() };
-    let who = if p.who.is_empty() { String::new() } else { fill(d.by_whom, &[("who", &p.who)]) };
-    Progress {
+    let count = |n: u64| number::count(n);
+    let sent: u64 = run.sent.values().sum();
+    let mut rows = vec![(d.looked.to_owned(), count(run.looked_at))];
+    let moved = if run.dry_run { d.would_move } else { d.moved };
+    rows.extend(run.sent.iter().map(|(stream, n)| (format!("{moved} \u{2192} {stream}"), count(*n))));
+    rows.extend(run.skipped.iter().map(|(why, n)| (format!("{}: {}", d.left_out, reason(d, why)), count(*n))));
+    let mut notes = run.notes.clone();
+    if run.unknown_transactions > 0 {
+        notes.push(fill(d.not_looked_up, &[("n", &count(run.unknown_transactions))]));
+    }
+    let dry = run.dry_run && run.state == "done";
+    Run {
         state: State { level, word: word.to_owned() },
-        words: Html::dots([
-            Html::text(&fill(d.moved_of, &[("n", &number::count(p.moved)), ("m", &total)])),
-            Html::text(&skipped),
-            Html::text(&who),
-            Html::fill(kit.t.since, &[("time", kit.time(p.started_at))]),
-        ]),
-        share: p.total.map_or(0, |t| (p.moved + p.skipped).min(t) * 100 / t.max(1)),
-        fault: p.fault.clone(),
+        dry: if run.dry_run { d.dry_run } else { "" },
+        passed: fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(run.span))]),
+        share: (run.passed.min(run.span) * 100).checked_div(run.span).unwrap_or(100),
+        rows,
+        notes,
+        fault: run.fault.clone(),
         acts,
-        moving: p.phase == RedrivePhase::Running,
+        start: if dry && sent > 0 { fill(d.start, &[("n", &count(sent))]) } else { String::new() },
+        idle: dry && sent == 0,
+        moving: matches!(run.state, "preparing" | "running"),
     }
 }

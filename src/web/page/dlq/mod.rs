@@ -23,6 +23,9 @@ pub use form::{Notice, peek, redrive};
 pub const COLUMNS: &[&str] =
     &["stream", "state", "retained", "unhandled", "inflow", "oldest", "expired", "trend", "error", "found"];
 
+/// Streams named beside the table at most.
+const MAX_NAMES: usize = 20;
+
 /// The parts of `/dlq`.
 pub fn all(kit: &Kit, lens: &Lens, kept: Kept) -> Vec<Part> {
     vec![kept.part("dlq", || table(kit, lens))]
@@ -75,6 +78,7 @@ pub fn found(d: &'static DlqTexts, by: FoundBy) -> &'static str {
         FoundBy::Config => d.found_config,
         FoundBy::TopicConfig => d.found_topic,
         FoundBy::Name => d.found_name,
+        FoundBy::Headers => d.found_headers,
     }
 }
 
@@ -149,6 +153,13 @@ struct Table {
     pager: Pager,
     empty: &'static str,
     dropped: String,
+    beside: Vec<(&'static str, String)>,
+}
+
+/// Streams of a board that are named beside the table.
+fn names(list: &[(String, std::sync::Arc<str>)]) -> String {
+    let named = list.iter().take(MAX_NAMES).map(|(_, stream)| &**stream).collect::<Vec<_>>().join(", ");
+    if list.len() > MAX_NAMES { format!("{named} \u{2026}") } else { named }
 }
 
 /// The table of streams as a lens shows it.
@@ -187,6 +198,11 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
         } else {
             String::new()
         },
+        beside: [(d.suggested, &board.suggested), (d.retried, &board.retry)]
+            .into_iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(label, list)| (label, names(list)))
+            .collect(),
     };
     render("dlq", &page)
 }

@@ -67,7 +67,7 @@ fn process(kit: &Kit, items: &mut Vec<Item>) {
             Some(at) => fill(t.last_saved, &[("age", &kit.ago(at))]),
             None => t.never_saved.to_owned(),
         };
-        let detail = Html::dots([Html::text(&saved), Html::text(&status.checkpoint_error)]);
+        let detail = Html::dots([Html::text(&saved), kit.cause(&status.checkpoint_error)]);
         items.push(status_item(kit, Level::Bad, u64::MAX - 1, t.checkpoint_fails.to_owned(), detail));
     }
     let overflow: Vec<String> = engine
@@ -98,7 +98,7 @@ fn clusters(kit: &Kit, items: &mut Vec<Item>) {
             Some(at) => Html::fill(t.last_seen_at, &[("time", kit.time(at))]),
             None => Html::text(t.never_seen),
         };
-        let detail = Html::dots([seen, Html::text(t.values_frozen), Html::text(&health.detail)]);
+        let detail = Html::dots([seen, Html::text(t.values_frozen), kit.cause(&health.detail)]);
         items.push(status_item(kit, Level::Bad, 1_000_000, fill(t.cluster_down, &[("cluster", name)]), detail));
     }
 }
@@ -128,7 +128,7 @@ fn sources(kit: &Kit, items: &mut Vec<Item>) {
         let title = fill(pattern, &[("stream", stream), ("partitions", &partitions)]);
         let since = list.iter().map(|s| s.since).min().unwrap_or(kit.now);
         let detail =
-            Html::dots([Html::fill(t.since, &[("time", kit.time(since))]), Html::text(reason), Html::text(cluster)]);
+            Html::dots([Html::fill(t.since, &[("time", kit.time(since))]), kit.cause(reason), Html::text(cluster)]);
         let (level, weight) = if state == "gone" { (Level::Unknown, 1) } else { (Level::Bad, 100_000) };
         items.push(status_item(kit, level, weight + list.len() as u64, title, detail));
     }
@@ -208,7 +208,7 @@ fn of_flow(kit: &Kit, flow: &FlowView, items: &mut Vec<Item>) {
             Level::Warn,
             100,
             fill(t.flow_inexact, &[("flow", &flow.name)]),
-            Html::dots([since, Html::text(&inexact.reason)]),
+            Html::dots([since, kit.cause(&inexact.reason)]),
         );
     }
     if flow.totals.unexplained > 0 {

@@ -3,6 +3,7 @@
 mod attention;
 mod books;
 mod chain;
+mod finds;
 mod flows;
 mod frame;
 mod head;
@@ -18,6 +19,7 @@ use askama::Template;
 pub use attention::attention;
 pub use books::{beside, books};
 pub use chain::{map, steps};
+pub use finds::finds;
 pub use flows::flows;
 pub use frame::{menu, pulse};
 pub use head::head;
