@@ -11,6 +11,7 @@ use super::sg::snapshot::{
 };
 use super::sg::web::Status;
 
+mod lag;
 mod traffic;
 
 use traffic::{Shape, flow};
@@ -49,6 +50,9 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
     let mut status = status(now);
     let mut snapshot =
         Snapshot { revision: now.0.unsigned_abs() / 250_000, as_of: now, engine: engine(), ..Snapshot::default() };
+    snapshot.lag = Arc::new(lag::board(name, now));
+    snapshot.dlq = Arc::new(lag::letters(name, now));
+    (status.peek, status.redrive) = (true, true);
     match name {
         "empty" | "first" => {
             status.clusters.clear();

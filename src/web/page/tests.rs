@@ -24,6 +24,18 @@ fn each(mut look: impl FnMut(&str, &View, &PageContext)) {
     for (scenario, (snapshot, status)) in &*SCENARIOS {
         let mut views = vec![View::Overview, View::Status];
         views.extend(snapshot.flows.iter().take(4).map(|f| View::Flow(f.name.clone())));
+        views.extend(
+            ["", "sort=-lag&state=STALLED", "find=zzz", "page=9"].map(|q| View::Consumers(Lens::default()).asked(q)),
+        );
+        views.push(View::Dlq(Lens::default()));
+        if let Some(cluster) = snapshot.lag.clusters.first() {
+            let group = |g: &Arc<sg::snapshot::GroupView>| {
+                View::Group(cluster.cluster.clone(), g.group.to_string(), Lens::default())
+            };
+            views.extend(cluster.groups.iter().take(20).map(group));
+        }
+        let stream = |s: &Arc<sg::snapshot::DlqStream>| View::DlqStream(s.cluster.clone(), s.stream.to_string());
+        views.extend(snapshot.dlq.streams.iter().map(stream));
         for locale in [Locale::En, Locale::Ko] {
             let cx = PageContext {
                 snapshot,
@@ -119,7 +131,7 @@ fn headings_begin_at_one_ids_are_unique_and_local_links_lead_somewhere() {
 fn a_korean_page_has_no_english_sentence_and_the_other_way_round() {
     each(|scenario, view, cx| {
         let html = page(view, cx).unwrap();
-        for (key, en, ko) in i18n::TABLE {
+        for (key, en, ko) in i18n::all() {
             let other = if cx.locale == Locale::En { ko } else { en };
             let whole = !other.contains('{') && other.len() > 12 && en != ko;
             assert!(
