@@ -7,6 +7,8 @@ mod groups;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod lag;
+#[path = "move.rs"]
+mod moving;
 #[path = "../support/offsets.rs"]
 mod offsets;
 mod outage;
@@ -24,8 +26,11 @@ use std::time::Instant;
 pub type Test = fn(&mut kafka::Broker);
 
 fn main() -> ExitCode {
+    if let Ok(address) = std::env::var(moving::CHILD) {
+        return moving::child(&address); // this binary again, to be killed
+    }
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS, lag::TESTS].concat();
+    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS, lag::TESTS, moving::TESTS].concat();
     let chosen: Vec<(&str, Test)> = all
         .into_iter()
         .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))

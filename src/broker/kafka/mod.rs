@@ -23,6 +23,7 @@ mod ffi;
 pub mod floor;
 mod health;
 mod inspect;
+mod mover;
 mod observe;
 mod order;
 mod read;
@@ -33,6 +34,7 @@ mod write;
 
 pub use client::KafkaConfig;
 pub use inspect::KafkaInspect;
+pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
 pub use read::KafkaRead;
 pub use write::KafkaWrite;
