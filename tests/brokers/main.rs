@@ -11,6 +11,8 @@ mod http;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod lag;
+#[path = "move.rs"]
+mod moving;
 #[path = "../support/offsets.rs"]
 mod offsets;
 mod outage;
@@ -38,6 +40,9 @@ use std::time::Instant;
 pub type Test = fn(&mut kafka::Broker);
 
 fn main() -> ExitCode {
+    if let Ok(address) = std::env::var(moving::CHILD) {
+        return moving::child(&address); // this binary again, to be killed
+    }
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let all = [
         reading::TESTS,
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         outage::TESTS,
         replicas::TESTS,
         lag::TESTS,
+        moving::TESTS,
     ]
     .concat();
     let chosen: Vec<(&str, Test)> = all
