@@ -5,6 +5,7 @@
 
 mod disturbs_nothing;
 mod groups;
+mod first_look;
 #[path = "../support/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod http;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         reading::TESTS,
         streams::TESTS,
         writing::TESTS,
+        first_look::TESTS,
         secured::TESTS,
         disturbs_nothing::TESTS,
         outage::TESTS,
