@@ -5,6 +5,7 @@
 
 mod disturbs_nothing;
 mod groups;
+mod first_look;
 #[path = "../support/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod http;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     }
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let all = [
+        first_look::TESTS, // while the cluster is small enough for one page
         reading::TESTS,
         streams::TESTS,
         writing::TESTS,
