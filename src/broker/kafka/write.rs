@@ -163,24 +163,29 @@ fn mapped(error: &KafkaError) -> WriteError {
 
 /// Whether sending the same record again later can succeed.
 fn judged(code: Code, words: String) -> WriteError {
-    match code {
+    if refused(code) { WriteError::Refused(words) } else { WriteError::Unavailable(words) }
+}
+
+/// True where no repeat can mend it.
+pub(super) fn refused(code: Code) -> bool {
+    matches!(
+        code,
         Code::MessageSizeTooLarge
-        | Code::InvalidMessageSize
-        | Code::InvalidRecord
-        | Code::InvalidTimestamp
-        | Code::InvalidArgument
-        | Code::InvalidTopic
-        | Code::InvalidPartitions
-        | Code::PolicyViolation
-        | Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::SaslAuthenticationFailed
-        | Code::UnsupportedForMessageFormat => WriteError::Refused(words),
-        _ => WriteError::Unavailable(words),
-    }
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::InvalidArgument
+            | Code::InvalidTopic
+            | Code::InvalidPartitions
+            | Code::PolicyViolation
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedForMessageFormat
+    )
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use std::collections::HashSet;
 
 use regex::RegexSet;
 
-use crate::dlq::find::{NameClass, OWN_PREFIX, name_class};
-
 /// What decides which streams are watched, and how.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -36,15 +34,5 @@ impl Default for Rules {
             streams: 500,
             letters: 10_000,
         }
-    }
-}
-
-impl Rules {
-    /// True for streams whose logs the board wants surveyed although no group reads them.
-    #[must_use]
-    pub fn watches(&self, stream: &str) -> bool {
-        let named = self.exact.contains(stream) || self.patterns.is_match(stream);
-        let by_name = || self.conventions && matches!(name_class(stream), NameClass::Sure | NameClass::Perhaps);
-        named || stream.starts_with(OWN_PREFIX) || (by_name() && !self.others.contains(stream))
     }
 }
