@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::watch;
 
 use super::StartError;
+use super::watchers::{rules, watched};
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
 use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite};
 use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Write};
@@ -81,7 +82,7 @@ impl Clusters {
             (ClusterKind::Embedded, Some(log)) => Ok(log.observer()),
             (ClusterKind::Embedded, None) => Err(StartError::Config("the embedded log is not open".into())),
             (ClusterKind::Kafka, _) => {
-                let watched = Arc::new(|_: &str| false);
+                let watched = watched(&rules(config, cluster)?);
                 let made = KafkaObserve::new(kafka(cluster), config.lag.clone(), watched, wall);
                 Ok(Box::new(made.map_err(StartError::Config)?))
             }

@@ -6,6 +6,8 @@
 
 mod brokers;
 mod program;
+mod redrive;
+mod watchers;
 
 pub use program::Wiring;
 
@@ -24,7 +26,7 @@ use crate::config::{Config, pattern};
 use crate::decode::Spares;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
-use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
+use crate::loops::{self, EngineLoop, Keeper, KeeperState, LagLoop, StatusLoop, Ticker};
 use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
@@ -33,6 +35,7 @@ use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::web::{Auth, BindError, Server, Status, WebConfig, WebContext};
 use brokers::Clusters;
+use watchers::Boards;
 
 /// After the first signal the process ends within this, whatever hangs.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -105,8 +108,9 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
     let base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
-    let (_lag, lags) = watch::channel(Arc::default());
-    let (_dlq, letters) = watch::channel(Arc::default());
+    let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
+    let (lag, lags) = watch::channel(Arc::new(LagLoop::empty(&kinds)));
+    let (dlq, letters) = watch::channel(Arc::default());
     let keeper_busy = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::new(&telemetry.meter());
 
@@ -124,12 +128,12 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         durable: durables,
         status: statuses,
         publish: publish.clone(),
-        idempotency: ledger,
+        idempotency: ledger.clone(),
         limits: Arc::clone(&limits),
         metrics: metrics.clone(),
         now: wall,
     };
-    let observed = context.snapshot.clone();
+    let (observed, lagged) = (context.snapshot.clone(), context.snapshot.clone());
     let server = bind(runtime, &config, context, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     let streams = server.live_streams();
@@ -194,6 +198,8 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     drop(samples);
+    let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger, stop: stop_read.clone() };
+    clusters.watch(&mut supervisor, &config, boards)?;
     let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
     let asked = stop_read.clone();
     supervisor.thread(

@@ -10,7 +10,7 @@ use super::App;
 use super::error::Problem;
 use super::frame::Spec;
 use super::handoff::Ticket;
-use super::page::{self, View};
+use super::page::{self, Lens, View};
 use super::sse::Encoding;
 use super::viewer::Viewer;
 
@@ -37,7 +37,38 @@ pub async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery, head
     render(&app, &View::Status, query.as_deref().unwrap_or(""), &headers)
 }
 
+/// `/consumers`
+pub async fn consumers(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Consumers(Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/consumers/{cluster}/{group}`
+pub async fn group(
+    State(app): State<Arc<App>>,
+    Path((cluster, group)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    render(&app, &View::Group(cluster, group, Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/dlq`
+pub async fn dlq(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Dlq(Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/dlq/{cluster}/{stream}`
+pub async fn dlq_stream(
+    State(app): State<Arc<App>>,
+    Path((cluster, stream)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    render(&app, &View::DlqStream(cluster, stream), query.as_deref().unwrap_or(""), &headers)
+}
+
 fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
+    let view = &view.clone().asked(query);
     let viewer = Viewer::of(view, query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
@@ -94,9 +125,13 @@ pub async fn live(
 ) -> Result<Response, Problem> {
     let (uri, headers) = (request.uri(), request.headers());
     let segment = uri.path().strip_prefix("/live/").unwrap_or("");
-    let unknown = || Problem::not_found("no such view; live views are overview, flow/{flow}, status");
-    let view = View::parse(segment).ok_or_else(unknown)?;
+    let unknown = || {
+        Problem::not_found(
+            "no such view; live views are overview, flow/{flow}, consumers, consumers/{cluster}/{group}, dlq, dlq/{cluster}/{stream}, status",
+        )
+    };
     let query = uri.query().unwrap_or("");
+    let view = View::parse(segment).ok_or_else(unknown)?.asked(query);
     let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
     let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
     let encoding = Encoding::accepted(headers);

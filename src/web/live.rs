@@ -100,6 +100,8 @@ const fn kind(view: &View) -> &'static str {
         View::Overview => "overview",
         View::Flow(_) => "flow",
         View::Status => "status",
+        View::Consumers(_) | View::Group(..) => "consumers",
+        View::Dlq(_) | View::DlqStream(..) => "dlq",
     }
 }
 

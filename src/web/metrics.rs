@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::exposition::{Exposition, Format, Kind};
-use super::{App, process};
+use super::{App, lag, process};
 use crate::model::{MICROS_PER_SECOND, Outcome, Timestamp};
 use crate::snapshot::{Durable, DurableFlow, ExemplarView, FlowView, LatencyView, Snapshot};
 
@@ -24,7 +24,9 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     streams(&mut out, &durable);
     ourselves(&mut out, &app, &snapshot);
     process::metrics(&mut out, app.context.status.borrow().started_at);
-    let mut response = out.finish().into_response();
+    // Groups may have 100,000s of samples: they are written as the reader takes them.
+    let body = lag::metrics::Samples::new(out, &snapshot, &app.config.lag_metrics);
+    let mut response = axum::body::Body::new(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response

@@ -130,7 +130,24 @@ impl Exposition {
         }
     }
 
-    /// The page.
+    /// Bytes that wait to be taken, about.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        match self {
+            Self::Text(out) => out.waiting(),
+            Self::Proto(out) => out.waiting(),
+        }
+    }
+
+    /// What was written so far; the family that was begun goes on.
+    pub fn take(&mut self) -> Vec<u8> {
+        match self {
+            Self::Text(out) => out.take().into_bytes(),
+            Self::Proto(out) => out.take(),
+        }
+    }
+
+    /// The page, or what of it was not taken.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         match self {

@@ -14,6 +14,8 @@ use crate::snapshot::{ExemplarView, HistogramView};
 const SCHEMA: i32 = 5;
 /// Up to so many empty buckets are written as zeros: a new span costs as much.
 const BRIDGED: i32 = 2;
+/// A sample with its labels, about.
+const SAMPLE_BYTES: usize = 128;
 
 /// Families being written.
 #[derive(Default)]
@@ -71,6 +73,19 @@ impl Proto {
             exemplars: exemplars.iter().filter(|e| e.seconds.is_finite()).map(|e| Exemplar::from(*e)).collect(),
         };
         self.family.metric.push(Metric { label: pairs(labels), histogram: Some(histogram), ..Metric::default() });
+    }
+
+    /// Bytes that wait to be taken, about.
+    pub const fn waiting(&self) -> usize {
+        self.out.len() + self.family.metric.len() * SAMPLE_BYTES
+    }
+
+    /// What was written so far. The family goes on in another message of the same name, which readers join.
+    pub fn take(&mut self) -> Vec<u8> {
+        let (name, help, kind) = (self.family.name.clone(), self.family.help.clone(), self.family.r#type);
+        self.flush();
+        self.family = MetricFamily { name, help, r#type: kind, metric: vec![] };
+        std::mem::take(&mut self.out)
     }
 
     fn flush(&mut self) {

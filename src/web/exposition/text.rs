@@ -86,6 +86,16 @@ impl Text {
         let _ = write!(self.out, " {value}");
     }
 
+    /// Bytes that wait to be taken.
+    pub const fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    /// What was written so far.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.out)
+    }
+
     /// The page.
     #[must_use]
     pub fn finish(mut self) -> String {

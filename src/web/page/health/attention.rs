@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::fill;
 use crate::text::number;
-use crate::web::page::View;
 use crate::web::page::kit::{Html, Kit, Level};
+use crate::web::page::{View, consumers};
 
 use super::flow::slower;
 use super::{BEHIND_WARN_SECONDS, DECODE_NEWS_SECONDS, failed_share, flow_state, ok_latency};
@@ -28,6 +28,13 @@ pub struct Item {
     weight: u64,
 }
 
+impl Item {
+    /// `weight` orders the items of a level: more comes first.
+    pub fn new(level: Level, weight: u64, title: String, detail: Html, tag: &str, href: String) -> Self {
+        Self { level, title, detail, tag: tag.to_owned(), href, weight }
+    }
+}
+
 /// Everything that needs attention, worst first; of one flow, or of all.
 pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Vec<Item> {
     let mut items = Vec::new();
@@ -36,6 +43,7 @@ pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Vec<Item> {
         clusters(kit, &mut items);
         sources(kit, &mut items);
         decoding(kit, &mut items);
+        items.extend(consumers::attention(kit));
     }
     for flow in kit.cx.snapshot.flows.iter().filter(|f| only.is_none_or(|o| o.name == f.name)) {
         of_flow(kit, flow, &mut items);

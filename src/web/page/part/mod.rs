@@ -33,7 +33,7 @@ pub use windows::{latency, real, windows};
 use super::Part;
 
 /// Renders a part under its id; its template's outermost element carries that id.
-fn render(id: &str, template: &impl Template) -> Part {
+pub fn render(id: &str, template: &impl Template) -> Part {
     Part { id: id.to_owned(), html: to_html(template) }
 }
 
