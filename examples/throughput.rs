@@ -1,7 +1,8 @@
 //! Events per second and CPU per event through a real Kafka, beside the floor, in one run.
 //!
 //! ```sh
-//! cargo run --profile dist --example throughput -- --kafka 127.0.0.1:9092 [--events 3000000] [--rounds 3]
+//! cargo build --release --bin streamgauge --example throughput
+//! target/release/examples/throughput --kafka 127.0.0.1:9092 [--events 3000000] [--rounds 3]
 //! ```
 //!
 //! *Floor* (DESIGN promise 4): the same records, librdkafka settings, consume call and header policy,

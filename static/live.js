@@ -1,6 +1,6 @@
 // The live stream: one EventSource per page, its state said in one badge, its parts applied once per frame.
 import { charts } from "./chart.js";
-import { localise, words } from "./clock.js";
+import { localise, unit, words } from "./clock.js";
 import { morph } from "./morph.js";
 
 const STALE_MS = 5000; // no frame for so long: what is shown is old (frames come at least once a second)
@@ -205,7 +205,7 @@ export class Live {
     const age = (now - this.last) / 1000;
     const left = Math.max(0, Math.ceil(((this.retryAt ?? now) - now) / 1000));
     const text = (words[state] ?? "").replace("{n}", String(state === "stale" ? Math.floor(age) : left));
-    const small = state === "live" ? `${age.toFixed(1)} s` : "";
+    const small = state === "live" ? unit(age.toFixed(1), words.uS) : "";
     const changed = state !== this.state;
     this.state = state;
     this.badge.dataset.state = state;

@@ -68,7 +68,7 @@ fn each_seed(seeds: &[u64], run: impl Fn(u64) -> Vec<String> + Sync) {
 #[test]
 fn engine_and_oracle_agree_through_any_life() {
     let looks = Mutex::new((0u32, BTreeMap::<String, u32>::new()));
-    each_seed(&seeds(60, 100), |seed| {
+    each_seed(&seeds(60, 2_000), |seed| {
         let (traits, world) = generate::workload(seed);
         let mut rng = Rng::new(seed.wrapping_mul(31));
         let faults = Faults::draw(&mut rng, traits.skew || traits.copies);
@@ -103,7 +103,7 @@ fn engine_and_oracle_agree_through_any_life() {
 
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
-    each_seed(&seeds(20, 40), |seed| {
+    each_seed(&seeds(20, 300), |seed| {
         let (_, world) = generate::workload(seed);
         let live = || {
             let mut life = Life::new(&world, seed, Faults { crash: 0.01, commit: 0.2, ..Faults::NONE });
@@ -123,7 +123,7 @@ fn the_same_inputs_give_the_same_bytes() {
 
 #[test]
 fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
-    each_seed(&seeds(30, 100), |seed| {
+    each_seed(&seeds(20, 400), |seed| {
         let (_, world) = generate::workload(seed);
         let mut life = Life::new(&world, seed, Faults::NONE);
         life.live();
@@ -150,7 +150,7 @@ fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
 
 #[test]
 fn the_order_of_reading_changes_nothing() {
-    each_seed(&seeds(30, 100), |seed| {
+    each_seed(&seeds(60, 2_000), |seed| {
         let (_, world) = generate::workload(seed);
         let mut shown: Option<Arc<Snapshot>> = None;
         for order in 0..4 {

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::watch;
 
 use super::StartError;
+use super::watchers::{rules, watched};
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
 use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite};
 use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Write};
@@ -30,7 +31,8 @@ pub(super) struct Channels {
 /// Health of the clusters as the status page wants it: name, kind, newest.
 pub(super) type Healths = Vec<(String, &'static str, watch::Receiver<ClusterHealth>)>;
 
-/// The clusters of one process.
+/// The clusters of one process. Clones share them.
+#[derive(Clone)]
 pub(super) struct Clusters {
     /// One log for all embedded clusters: there is one data directory.
     log: Option<EmbeddedLog>,
@@ -81,7 +83,7 @@ impl Clusters {
             (ClusterKind::Embedded, Some(log)) => Ok(log.observer()),
             (ClusterKind::Embedded, None) => Err(StartError::Config("the embedded log is not open".into())),
             (ClusterKind::Kafka, _) => {
-                let watched = Arc::new(|_: &str| false);
+                let watched = watched(&rules(config, cluster)?);
                 let made = KafkaObserve::new(kafka(cluster), config.lag.clone(), watched, wall);
                 Ok(Box::new(made.map_err(StartError::Config)?))
             }
@@ -94,6 +96,11 @@ impl Clusters {
             ClusterKind::Embedded => self.log.as_ref().map(EmbeddedLog::committer),
             ClusterKind::Kafka => Some(Box::new(KafkaCommit::new(kafka(cluster)))),
         }
+    }
+
+    /// The embedded log, where there is one.
+    pub(super) fn log(&self) -> Option<&EmbeddedLog> {
+        self.log.as_ref()
     }
 
     /// Starts one reader per cluster.

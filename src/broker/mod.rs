@@ -214,6 +214,13 @@ pub trait Inspect: Send {
     /// Reaches the cluster and checks every right that the given streams need. Blocking, within `deadline`.
     fn doctor(&self, streams: &[StreamSpec], deadline: Duration) -> Vec<Finding>;
 
+    /// Whether what is posted may be appended to `stream`; `None` where nothing could forbid it. Blocking, within
+    /// `deadline`; appends nothing.
+    fn may_write(&self, stream: &str, deadline: Duration) -> Option<Finding> {
+        let _ = (stream, deadline);
+        None
+    }
+
     /// The newest `count` records of a stream. Blocking, within `deadline`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Events of which several copies were read: which of them count.
 //!
-//! All copies are kept until the watermark has passed the last one by twelve minutes, because a copy that is
+//! All copies are kept until the watermark has passed the last one by twenty minutes, because a copy that is
 //! read later may be cut earlier, and then it is the one that counts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +93,7 @@ impl Copies {
         dropped
     }
 
-    /// Little that is cut before `low` will be read any more: events whose last copy is twelve minutes older are final.
+    /// Little that is cut before `low` will be read any more: events whose last copy is twenty minutes older are final.
     pub fn advance(&mut self, low: Option<i64>) {
         let Some(low) = low else { return };
         if self.swept.is_some_and(|s| low < s + HORIZON / 60) {

@@ -1,4 +1,4 @@
-//! Which event ids were seen: 16 bytes each, forgotten twelve minutes of watermark later.
+//! Which event ids were seen: 16 bytes each, forgotten twenty minutes of watermark later.
 //!
 //! An id that was seen once refers to its transaction, where the event itself lies. An id with several
 //! copies moves to [`Copies`], which keeps all of them, because a copy read later may turn out to be the first.
@@ -9,13 +9,13 @@ use crate::model::{Changes, MICROS_PER_SECOND};
 
 use super::blob;
 use super::journal::Journal;
-use super::lifecycle::LEAVE_AFTER;
 
 /// Copies within this much cut time of the last counted one are duplicates (inclusive), microseconds.
 pub const HORIZON: i64 = 600 * MICROS_PER_SECOND;
 
-/// Ids are remembered this much longer: a copy that is read as late as corrections are exact must still find the first.
-const GRACE: i64 = LEAVE_AFTER;
+/// Ids are remembered this much longer: where producers' clocks or their batches are minutes behind the watermark, a
+/// copy must still find the first.
+const GRACE: i64 = 600 * MICROS_PER_SECOND;
 
 /// How far behind the watermark an id is forgotten.
 pub const KEPT: i64 = HORIZON + GRACE;
@@ -203,7 +203,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000;
 
     #[test]
-    fn ids_are_known_for_twelve_minutes_of_watermark() {
+    fn ids_are_known_for_twenty_minutes_of_watermark() {
         let mut dedup = Dedup::new(1_000_000);
         for id in 0..100_000u64 {
             let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -215,10 +215,10 @@ mod tests {
         assert_eq!(dedup.seen(3, NOW + MINUTE), Seen::Once(NOW - 1, None));
         assert!(dedup.remember_copies(3, NOW));
         assert_eq!(dedup.seen(3, NOW), Seen::Copies);
-        dedup.advance(Some((NOW + 12 * MINUTE) * 1_000));
-        assert_eq!(dedup.seen(3, NOW), Seen::Copies, "two minutes late, and ten minutes are within");
+        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000));
+        assert_eq!(dedup.seen(3, NOW), Seen::Copies, "ten minutes late, and ten minutes are within");
         assert!(!dedup.has_forgotten(NOW + 10 * MINUTE) && dedup.has_forgotten(NOW + 10 * MINUTE - 1));
-        dedup.advance(Some((NOW + 12 * MINUTE) * 1_000 + 1));
+        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000 + 1));
         assert_eq!(dedup.seen(3, NOW), Seen::Never);
     }
 
@@ -229,8 +229,8 @@ mod tests {
         let kept = (0..150).filter(|i| dedup.remember(hash(*i), NOW, None)).count();
         assert_eq!((kept, dedup.len()), (100, 100));
         assert!(dedup.remember(hash(5), NOW, Some(1)), "a known id is updated");
-        dedup.advance(Some((NOW + 13 * MINUTE) * 1_000));
-        assert!(dedup.remember(hash(200), NOW + 13 * MINUTE, None));
+        dedup.advance(Some((NOW + 21 * MINUTE) * 1_000));
+        assert!(dedup.remember(hash(200), NOW + 21 * MINUTE, None));
         assert_eq!(dedup.len(), 1);
     }
 

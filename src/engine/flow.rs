@@ -27,6 +27,9 @@ const MAX_STAGES: usize = 250;
 /// Most hops of a flow: histogram numbers are stored in 16 bits, three per hop.
 const MAX_HOPS: usize = 20_000;
 
+/// Reasons kept why numbers are not exact: the first ones.
+const REASONS: usize = 4;
+
 /// Stages that are found faster by comparing than by hashing.
 const FEW_STAGES: usize = 8;
 
@@ -124,7 +127,7 @@ pub struct State {
     /// Events that end a transaction.
     pub ends: i64,
     /// Since when and why numbers may be inexact.
-    pub inexact: Option<(i64, String)>,
+    pub inexact: Option<(i64, Vec<String>)>,
     /// Starts up to this cut time may have begun before reading did.
     pub joined_until: Option<i64>,
     /// Watermark at which stage deadlines were learned last, in units of [`super::lifecycle::LEARN_EVERY`].
@@ -328,17 +331,19 @@ impl Flow {
         self.state.totals.started > 0
     }
 
-    /// Numbers may be inexact from `cut` on; the earliest reason is shown.
-    pub fn inexact(&mut self, cut: i64, reason: impl FnOnce() -> String) {
-        if self.state.inexact.as_ref().is_none_or(|(at, _)| cut < *at) {
-            self.state.inexact = Some((cut, reason()));
-            self.unsaved = true;
+    /// Numbers may be inexact from `cut` on.
+    pub fn inexact(&mut self, cut: i64, reason: &str) {
+        let (since, reasons) = self.state.inexact.get_or_insert((cut, Vec::new()));
+        *since = cut.min(*since);
+        if reasons.len() < REASONS && reasons.iter().all(|r| r != reason) {
+            reasons.push(reason.to_owned());
         }
+        (self.unsaved, self.changed) = (true, true);
     }
 
     /// The same for readers.
     #[must_use]
     pub fn inexact_view(&self) -> Option<Inexact> {
-        self.state.inexact.as_ref().map(|(at, reason)| Inexact { at: Timestamp(*at), reason: reason.clone() })
+        self.state.inexact.as_ref().map(|(at, reasons)| Inexact { at: Timestamp(*at), reason: reasons.join("; ") })
     }
 }

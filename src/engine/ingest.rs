@@ -28,6 +28,8 @@ pub struct Arrival<'a> {
     pub fact: Fact,
     /// Trace id, where it carried one.
     pub trace: Option<[u8; 16]>,
+    /// It says what an earlier event of its transaction has said: it counts, and changes nothing else.
+    pub repeats: bool,
 }
 
 /// Events whose memory is fetched side by side.
@@ -55,7 +57,12 @@ impl Copy {
 
     fn arrival(&self) -> Arrival<'_> {
         let Self { fact, flow, key, trace, .. } = *self;
-        Arrival { flow, key, transaction: &self.transaction, fact, trace }
+        Arrival { flow, key, transaction: &self.transaction, fact, trace, repeats: false }
+    }
+
+    fn says(&self, of: &Self) -> bool {
+        let said = |c: &Self| (c.key, c.fact.stage, c.fact.status, c.fact.outcome, c.fact.time, c.fact.started);
+        said(self) == said(of)
     }
 }
 
@@ -76,7 +83,10 @@ impl Engine {
                 earliest = earliest.map_or(cut, |e| Some(cut.map_or(e, |c| c.min(e))));
             }
         }
-        self.sources.get_mut(number).arrived(b, earliest);
+        let source = self.sources.get_mut(number);
+        source.arrived(b, earliest);
+        let timed = b.events.iter().rev().find_map(|e| Some((e.position, e.record_time?.0)));
+        source.last = timed.or(source.last);
     }
 
     /// Computes the hashes of a block of events and touches what they will need. The tables are far larger than the
@@ -164,7 +174,7 @@ impl Engine {
             late,
         };
         let trace = event.trace.map(|t| t.trace_id);
-        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace };
+        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace, repeats: false };
         let Some(cut) = cut else {
             // No time at all: there is no second and no order in which it could take part.
             self.flows[usize::from(flow_number)].count_event_total(&fact, 1);
@@ -211,13 +221,13 @@ impl Engine {
         let (first, slot) = match self.dedup.seen(id, millis) {
             Seen::Never => {
                 if self.dedup.has_forgotten(millis) {
-                    let words = || "an event came so late that a copy before it may be forgotten".to_owned();
+                    let words = "an event came so late that a copy before it may be forgotten";
                     self.flows[usize::from(a.flow)].inexact(a.fact.cut, words);
                 }
                 let slot = self.place(a);
                 if !self.dedup.remember(id, millis, slot) {
                     self.overflow.add(Bound::DedupEvents, 1);
-                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "limits.dedup_events reached".to_owned());
+                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, "limits.dedup_events reached");
                 }
                 return;
             }
@@ -230,7 +240,7 @@ impl Engine {
         if self.copies.full() {
             self.overflow.add(Bound::Copies, 1);
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "too many events with several copies".to_owned());
+            flow.inexact(a.fact.cut, "too many events with several copies");
             if first.abs_diff(millis) <= HORIZON.unsigned_abs() / 1_000 {
                 flow.state.totals.duplicates += 1;
             } else {
@@ -276,23 +286,25 @@ impl Engine {
                 copy.counted = false;
             }
         }
-        for (copy, counts) in copies.iter_mut().zip(&verdicts) {
-            if !copy.counted && *counts {
-                self.place(&copy.arrival());
+        for i in (0..copies.len()).filter(|i| verdicts[*i]) {
+            let (before, copy) = (&copies[..i], &copies[i]);
+            if !copy.counted {
+                let repeats = before.iter().any(|c| c.counted && c.says(copy));
+                self.place(&Arrival { repeats, ..copy.arrival() });
                 self.flows[usize::from(copy.flow)].state.totals.duplicates -= 1;
-                copy.counted = true;
+                copies[i].counted = true;
             }
         }
         let flow = &mut self.flows[usize::from(a.flow)];
         (flow.unsaved, flow.changed) = (true, true);
         if !verdicts[at] && copies.iter().any(|c| c.fixed && c.fact.cut > a.fact.cut) {
-            flow.inexact(a.fact.cut, || "an earlier copy came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an earlier copy came after its transaction had been put away");
         }
         let last = copies.last().map_or(a.fact.cut, |c| c.fact.cut);
         let dropped = self.copies.put(id, copies);
         self.overflow.add(Bound::Copies, dropped);
         if dropped > 0 {
-            self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "too many copies of one event".to_owned());
+            self.flows[usize::from(a.flow)].inexact(a.fact.cut, "too many copies of one event");
         }
         self.dedup.remember_copies(id, last.div_euclid(1_000));
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use crate::model::{BlobKey, Changes};
 
-/// Bytes of a full chunk: small enough to be written again each second, large enough that ten minutes of
-/// 200,000 ids per second stay below 10,000 blobs.
-const FULL: usize = 256 << 10;
+/// Bytes of a full chunk: one row of the store, and as large as a page of transactions, so that the one fits into
+/// the hole that the other leaves. Ten minutes of 200,000 ids per second are 30,000 of them.
+const FULL: usize = 65_000;
 
 const HEADER: usize = size_of::<i64>();
 
@@ -36,6 +36,7 @@ impl Journal {
     /// Appends one record that is needed until `expiry`.
     pub fn push(&mut self, record: &[u8], expiry: i64) {
         if self.open.is_empty() {
+            self.open.reserve_exact(FULL + record.len()); // pages that are not written yet cost nothing
             self.open.extend_from_slice(&[0; HEADER]);
         }
         self.open.extend_from_slice(record);

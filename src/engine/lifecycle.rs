@@ -199,7 +199,7 @@ impl Engine {
             (Fate::Ended(outcome), None) => Left::Ended(outcome),
             _ => Left::Unexplained,
         };
-        self.bury(slot, left, end.time, end.at.cut);
+        self.bury(slot, left, r.quiet, (end.time, end.at.cut));
     }
 
     /// A quiet transaction of a flow that never ends leaves the table.
@@ -208,7 +208,7 @@ impl Engine {
         let flow = &mut self.flows[usize::from(self.table.slot(slot).head.flow)];
         flow.state.totals.open_ended += 1;
         flow.settle(r);
-        self.bury(slot, Left::OpenEnded, r.last_cut, r.last_cut);
+        self.bury(slot, Left::OpenEnded, false, (r.last_cut, r.last_cut));
     }
 
     /// A transaction in flight is no longer.
@@ -223,9 +223,11 @@ impl Engine {
         }
     }
 
-    fn bury(&mut self, slot: u32, left: Left, end_time: i64, end_cut: i64) {
+    /// `end` is the end's time and cut.
+    fn bury(&mut self, slot: u32, left: Left, quiet: bool, end: (i64, i64)) {
         let head = self.table.slot(slot).head;
-        self.stones.put(Tombstone::new(head.key, head.flow, left, end_time, second(end_cut), head.settled));
+        let stone = Tombstone::new(head.key, head.flow, left, end.0, second(end.1), head.settled);
+        self.stones.put(stone.after_quiet(quiet));
         self.overflow.set(Bound::Tombstones, self.stones.overflow);
         self.table.remove(slot);
     }
@@ -248,7 +250,7 @@ impl Engine {
             let resolution = &scratch.new;
             let head = self.table.slot(slot).head;
             let flow = &mut self.flows[usize::from(head.flow)];
-            flow.inexact(start, || "limits.transactions reached".to_owned());
+            flow.inexact(start, "limits.transactions reached");
             if resolution.end.is_some() {
                 if head.settled == 0 {
                     flow.settle(resolution);
@@ -258,7 +260,7 @@ impl Engine {
             } else {
                 self.close_books(slot, resolution);
                 self.flows[usize::from(head.flow)].state.totals.evicted += 1;
-                self.bury(slot, Left::Evicted, resolution.last_cut, resolution.last_cut);
+                self.bury(slot, Left::Evicted, false, (resolution.last_cut, resolution.last_cut));
             }
             self.done(scratch);
             self.overflow.add(Bound::Transactions, 1);

@@ -16,14 +16,12 @@ impl Engine {
         let (key, lost) = (Arc::clone(&source.key), source.next - to);
         source.cut_back(to);
         let stream = source.stream;
+        let (name, partition) = (&key.stream, key.partition);
+        let words =
+            format!("the log of stream {name}, partition {partition}, was cut by {lost} positions that had been read");
         for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
             let since = flow.state.first.unwrap_or(0).saturating_mul(MICROS_PER_SECOND);
-            flow.inexact(since, || {
-                let (name, partition) = (&key.stream, key.partition);
-                format!(
-                    "the log of stream {name}, partition {partition}, was cut by {lost} positions that had been read"
-                )
-            });
+            flow.inexact(since, &words);
         }
     }
 
@@ -46,9 +44,9 @@ impl Engine {
         stream.state.gap_since = Some(stream.state.gap_since.map_or(since, |s| s.min(since)));
         stream.unsaved = true;
         self.holes_changed(stream_number, known_to.unwrap_or(i64::MIN));
-        let stream = &self.streams[usize::from(stream_number)];
+        let words = expired_words(&self.streams[usize::from(stream_number)]);
         for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream_number)) {
-            flow.inexact(since, || expired_words(stream));
+            flow.inexact(since, &words);
         }
     }
 

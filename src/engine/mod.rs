@@ -38,6 +38,7 @@ pub mod histogram;
 mod ingest;
 mod journal;
 mod lifecycle;
+mod lookup;
 mod missing;
 mod names;
 mod overflow;
@@ -249,7 +250,7 @@ impl Engine {
             let refused = std::mem::take(&mut flow.seconds.refused);
             if refused > 0 {
                 self.overflow.add(Bound::FarSeconds, refused);
-                flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
+                flow.inexact(flow.state.watermark.unwrap_or_default(), "too many seconds lie far ahead");
             }
         }
     }

@@ -25,7 +25,7 @@ impl Engine {
             return;
         }
         if let Some(since) = seen.state.gap_since {
-            it.inexact(since, || expired_words(seen));
+            it.inexact(since, &expired_words(seen));
         }
         self.learn_beginning(flow, stream);
         self.name_streams(flow);

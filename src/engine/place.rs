@@ -58,7 +58,7 @@ impl Engine {
         let slot = match self.table.find(a.key) {
             Some(slot) => slot,
             None => {
-                if let Some(stone) = self.stones.find(a.key) {
+                if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                     self.meet(stone, a, 1);
                     return None;
                 }
@@ -97,7 +97,7 @@ impl Engine {
             return;
         }
         let Some(slot) = self.table.find(a.key) else {
-            if let Some(stone) = self.stones.find(a.key) {
+            if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                 self.meet(stone, a, -1);
             }
             return;
@@ -109,7 +109,7 @@ impl Engine {
         scratch.events.retain(|e| (e.source, e.position) != (a.fact.source, a.fact.position));
         if scratch.events.len() == before {
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "a copy could not be taken back from a truncated transaction".to_owned());
+            flow.inexact(a.fact.cut, "a copy could not be taken back from a truncated transaction");
         }
         self.revise(slot, &mut scratch, had, true);
         self.scratch = Some(scratch);
@@ -138,7 +138,7 @@ impl Engine {
         self.scratch = Some(scratch);
     }
 
-    fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
+    pub(super) fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
         let head = &self.table.slot(slot).head;
         if scratch.events.is_empty() {
             return false;
@@ -250,18 +250,18 @@ impl Engine {
         let at = events.iter().rposition(|e| flow.rules.end(e).is_none()).filter(|i| *i > 0);
         events.remove(at.unwrap_or(events.len() - 1));
         flow.state.totals.truncated += 1;
-        flow.inexact(a.fact.cut, || "limits.events_per_transaction reached".to_owned());
+        flow.inexact(a.fact.cut, "limits.events_per_transaction reached");
         self.overflow.add(Bound::EventsPerTransaction, 1);
     }
 
     /// An event belongs to a transaction that has left the table.
     fn meet(&mut self, stone: Tombstone, a: &Arrival<'_>, n: i32) {
         let flow = &mut self.flows[usize::from(a.flow)];
-        let left = stone.left();
+        let (left, was_quiet) = (stone.left(), stone.was_quiet());
         // It may have been the start, the first end or a hop of what was put away without it.
         let known_to = stone.end_second() + if left == Left::OpenEnded { second(QUIET) } else { 0 };
         if left != Left::Evicted && second(a.fact.cut) <= known_to {
-            let words = || "an event came after the end of its transaction, cut later, had been put away".to_owned();
+            let words = "an event that was cut before the end came after its transaction had been put away";
             flow.inexact(a.fact.cut, words);
         }
         let outcome = flow.rules.end(&a.fact).filter(|_| n > 0);
@@ -280,14 +280,20 @@ impl Engine {
             let settled = flow.state.settled.correct(stone.settled(), fate);
             let lasting = outcome == Outcome::Ok && left != Left::OpenEnded;
             let left = if lasting { Left::Recovered } else { Left::Ended(outcome) };
-            self.stones.put(Tombstone::new(stone.key, a.flow, left, stone.end_time, stone.end_second(), settled));
-        } else if left == Left::OpenEnded {
-            // Still open: it counts as an event, nothing more.
+            let quiet = stone.left() == Left::OpenEnded;
+            let (time, at) = match quiet {
+                true => (a.fact.time, second(a.fact.cut)),
+                false => (stone.end_time, stone.end_second()),
+            };
+            let stone = Tombstone::new(stone.key, a.flow, left, time, at, settled);
+            self.stones.put(stone.after_quiet(quiet || was_quiet));
+        } else if left == Left::OpenEnded || was_quiet {
+            // It counts as an event, nothing more.
         } else if left != Left::Evicted && a.fact.time > stone.end_time {
             flow.state.totals.after_end += i64::from(n);
-        } else {
+        } else if !a.repeats {
             flow.state.totals.truncated += i64::from(n);
-            flow.inexact(a.fact.cut, || "an event came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an event came after its transaction had been put away");
         }
     }
 }
@@ -308,7 +314,7 @@ impl Flow {
             }
             left if timed_out && !after => {
                 // Cut in time, but read after the verdict had been put away: the books are righted, the latency is lost.
-                self.inexact(at.cut, || "an end was read after its timeout had been put away".to_owned());
+                self.inexact(at.cut, "an end was read after its timeout had been put away");
                 if left != Left::Unexplained {
                     self.seconds.bump(stone.end_second(), Tally::Ended(Outcome::TimedOut), -1);
                 }

@@ -102,6 +102,9 @@ pub struct Source {
     /// A reader has opened it in this process.
     #[serde(skip)]
     opened: bool,
+    /// The last record of this process that has a record time: position, time.
+    #[serde(skip)]
+    pub last: Option<(u64, i64)>,
     /// Not yet in a checkpoint.
     #[serde(skip)]
     pub unsaved: bool,
@@ -132,6 +135,7 @@ impl Source {
             state: Readable::Opening,
             since: o.at.0,
             opened: false,
+            last: None,
             unsaved: true,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Role, Status, Timestamp};
+use crate::model::{Role, Status, TimedPosition, Timestamp};
 use crate::snapshot::{Durable, DurableFlow, DurableStream, EngineView, Snapshot, SourceView, StreamView};
 
 use super::Engine;
@@ -124,6 +124,7 @@ fn source_view(source: &Source) -> SourceView {
         undecodable: source.undecodable,
         watermark: source.watermark().map(Timestamp),
         frontier: source.times.frontier().map(Timestamp),
+        last: source.last.map(|(position, time)| TimedPosition { position, time: Timestamp(time) }),
     }
 }
 

@@ -115,7 +115,6 @@ impl Board {
     fn groups_of(&mut self, survey: &Survey, topics: &[Option<u32>]) {
         for part in self.topics.iter_mut().flat_map(|t| &mut t.parts) {
             part.targets.clear();
-            part.index.begin_cycle();
         }
         for group in self.groups.values_mut() {
             group.fresh = false;
@@ -195,6 +194,9 @@ impl Board {
             row.owner = owner;
             let absent = matches!(owner, Owns::NoMembers | Owns::Nobody);
             row.absent_polls = if absent { row.absent_polls.saturating_add(1) } else { 0 };
+            if !absent {
+                row.unmanaged = 0;
+            }
             let topic = &mut self.topics[row.topic as usize];
             let part = topic.parts.get_mut(row.partition as usize);
             if let Some(lag) = part.and_then(|part| fill(row, part, tick)) {
@@ -252,7 +254,8 @@ fn part_facts(part: &mut Part, facts: &PartitionFacts, tick: u32) -> bool {
         part.index.forget();
         part.dirty = true;
     }
-    if facts.end.is_some() && facts.end != part.end {
+    part.flowing = matches!((known, facts.end), (Some(before), Some(now)) if now > before);
+    if facts.end.is_some() && facts.end != known {
         part.end_moved = tick;
         part.rests_until = 0;
     }

@@ -79,6 +79,8 @@ pub(super) struct Part {
     /// When the end was last seen to move, as a time of rows.
     pub end_moved: u32,
     pub stable_moved: u32,
+    /// It moved between the newest two surveys.
+    pub flowing: bool,
     pub index: TimeIndex,
     /// Positions that groups wait at, ascending.
     pub targets: Vec<u64>,
@@ -97,6 +99,7 @@ impl Topic {
             now,
             ascending: self.append_time == Some(true),
             markers: self.transactional,
+            flowing: part.flowing,
         }
     }
 }

@@ -42,7 +42,8 @@ pub(super) struct Row {
     pub absent_polls: u8,
     /// The committed position belongs to an earlier log of that name.
     pub stale: bool,
-    pub commits_unmanaged: bool,
+    /// Commits seen while nobody was a member.
+    pub unmanaged: u8,
     pub owner: Owns,
     pub state: LagState,
     /// Made with the first change: a row at rest needs none.
@@ -78,7 +79,7 @@ impl Row {
             polls: 0,
             absent_polls: 0,
             stale: false,
-            commits_unmanaged: false,
+            unmanaged: 0,
             owner: Owns::Unknown,
             state: LagState::Unknown,
             trend: None,
@@ -101,8 +102,10 @@ impl Row {
             // Longer pauses count at once, shorter ones slowly: patience is cheap, false alarms are not.
             self.pause = pause.max(self.pause - self.pause / 8);
             self.moves = self.moves.saturating_add(1);
-            // Whoever commits while nobody is a member assigns itself.
-            self.commits_unmanaged |= self.absent_polls > 1;
+            // Whoever goes on committing while nobody is a member assigns itself; once may be an operator's reset.
+            if self.absent_polls > 1 && committed > before {
+                self.unmanaged = self.unmanaged.saturating_add(1);
+            }
         }
         self.committed = committed;
         self.moved_at = at;

@@ -89,6 +89,8 @@ pub struct Look {
     pub ascending: bool,
     /// The topic carries transactions: a position that a question found may hold a marker.
     pub markers: bool,
+    /// The log got something since the survey before.
+    pub flowing: bool,
 }
 
 /// The index of one partition.
@@ -206,14 +208,19 @@ impl TimeIndex {
         };
         let (low, high) = (below.time.0.div_euclid(MILLI), (high.0 + MILLI - 1).div_euclid(MILLI));
         if low + 1 >= high {
+            if at.is_none() {
+                // "No such record" and "no answer" look the same: believed for this search, not for ever.
+                self.nothing = None;
+            }
             return None;
         }
         self.turn = self.turn.wrapping_add(1);
         let guess = if self.turn % 2 == 1 {
-            // Evenly between the two: right at once where the traffic is even.
+            // Evenly between the two: right at once where the traffic is even. Of a log that rests its end says nothing.
             let share = (target - below.position) as f64 - 0.5;
             let share = share / position.saturating_sub(below.position).max(1) as f64;
-            low + ((high - low) as f64 * share.clamp(0.0, 1.0)) as i64
+            let share = if at.is_some() || look.flowing { share.clamp(0.0, 1.0) } else { 0.5 };
+            low + ((high - low) as f64 * share) as i64
         } else {
             // The middle of the logarithm of the age: eight steps from a year to 5 %.
             let now = look.now.0.div_euclid(MILLI).max(high);
@@ -255,11 +262,6 @@ impl TimeIndex {
             Some((a, b)) if from <= b && a <= end => Some((a.min(from), b.max(end))),
             _ => Some((from, end)),
         };
-    }
-
-    /// Forgets that nothing came after a time: a `None` that was no answer must not stay.
-    pub fn begin_cycle(&mut self) {
-        self.nothing = None;
     }
 
     fn insert(

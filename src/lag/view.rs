@@ -152,7 +152,7 @@ impl Board {
                 Owns::Member(_) => Owner::Somebody,
             },
             absent_polls: row.absent_polls.into(),
-            commits_unmanaged: row.commits_unmanaged,
+            commits_unmanaged: row.unmanaged > 1,
             polls: row.polls.into(),
             watched: since(row.first_seen),
             unmoved: since(row.moved_at),

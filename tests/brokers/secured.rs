@@ -63,6 +63,11 @@ fn read_with_the_least_rights(broker: &mut Broker) {
     assert_eq!(rig.events("paid"), 1_000);
     let findings = doctor(&config, &["paid"], PATIENCE);
     assert!(findings.iter().all(|f| f.ok != Some(false)), "{findings:?}");
+    let may_write = || KafkaInspect::new("main", config.clone()).may_write("paid", PATIENCE).expect("a finding");
+    let refused = may_write();
+    assert_eq!(refused.ok, Some(false), "{refused:?}");
+    run(broker, &refused.mend);
+    assert_eq!(may_write().ok, Some(true), "{:?}", may_write());
     // Without the right to read the configuration we cannot know whose clock it is, and say so.
     let unknown = findings.iter().find(|f| f.ok.is_none()).expect("the configuration could not be read");
     assert!(unknown.mend.contains("--operation DescribeConfigs"), "{unknown:?}");

@@ -207,13 +207,13 @@ impl<'w> Life<'w> {
         // A flow that says itself that it is not exact, and why, is left out; the others are not.
         let mut left_out = Vec::new();
         for flow in snapshot.flows.iter().filter(|f| f.totals.events > 0) {
-            let reason = flow.inexact.as_ref().map(|i| &i.reason).filter(|r| !r.contains("expired"));
-            match reason.filter(|_| self.faults.lenient) {
-                None => self.looks += 1,
-                Some(reason) => {
-                    left_out.push(flow.name.as_str());
-                    *self.left_out.entry(reason.clone()).or_default() += 1;
-                }
+            let reasons = flow.inexact.as_ref().map_or("", |i| &i.reason).split("; ");
+            let reasons: Vec<&str> = reasons.filter(|r| !r.is_empty() && !r.contains("expired")).collect();
+            if reasons.is_empty() || !self.faults.lenient {
+                self.looks += 1;
+            } else {
+                left_out.push(flow.name.as_str());
+                *self.left_out.entry(reasons.join("; ")).or_default() += 1;
             }
         }
         found.extend(compare::all_but(&left_out, &snapshot, &oracle.at(&watermark)));

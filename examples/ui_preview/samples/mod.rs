@@ -82,6 +82,7 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
         "unreachable" => unreachable(&mut snapshot, &mut status, now, began),
         "hostile" => hostile(&mut snapshot, &mut status),
         "calm" => status.samples.clear(),
+        "many" => snapshot.sources = hundreds(snapshot.sources, now),
         _ => {}
     }
     (snapshot, status)
@@ -154,12 +155,28 @@ fn sources(now: Timestamp) -> Vec<SourceView> {
             undecodable: u64::from(stream == "payments" && partition == 2) * 3,
             watermark: Some(now.plus(-1_800_000 - i64::try_from(unread).unwrap_or(0) * 2_000)),
             frontier: Some(now.plus(-300_000)),
+            last: None,
         }
     };
     let mut all: Vec<SourceView> = (0..6).map(|p| one("orders", p, if p == 3 { 214 } else { 0 })).collect();
     all.extend((0..4).map(|p| one("payments", p, 0)));
     all.extend((0..2).map(|p| one("refunds", p, 0)));
     all
+}
+
+/// More partitions than a page of a table holds, in every state.
+fn hundreds(few: Vec<SourceView>, now: Timestamp) -> Vec<SourceView> {
+    let states = [("unreachable", "Local: Broker transport failure"), ("gone", ""), ("opening", "")];
+    let one = |n: u32| {
+        let mut source = few[n as usize % few.len()].clone();
+        source.key = key(&format!("shop.region-{}.orders", n / 24), n % 24);
+        if let Some((state, reason)) = states.get(n as usize % 97) {
+            (source.state, source.reason) = (state, (*reason).to_owned());
+            source.since = now.plus(-48_000_000);
+        }
+        source
+    };
+    (0..620).map(one).collect()
 }
 
 fn streams(now: Timestamp, errors: bool) -> Vec<StreamView> {

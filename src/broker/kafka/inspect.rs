@@ -214,6 +214,31 @@ impl Inspect for KafkaInspect {
         findings
     }
 
+    fn may_write(&self, stream: &str, deadline: Duration) -> Option<Finding> {
+        let until = Instant::now() + deadline;
+        let ask = || -> Result<TopicFound, Fault> {
+            let other = |words: String| Fault { code: Code::OperationTimedOut, words };
+            let (client, queue) = self.open(1).map_err(other)?;
+            let name = CString::new(stream).map_err(|_| other("a stream's name has no NUL".into()))?;
+            queue.ask_topics(&[name.into()], true, left(until), 0);
+            let Some((_, Answer::Topics(topics))) = queue.answer(left(until)) else {
+                return Err(other(last_words(&client).unwrap_or_else(|| "no answer in time".into())));
+            };
+            topics?.pop().ok_or_else(|| other("no answer".into()))?.found
+        };
+        let found = ask();
+        let (ok, detail, mend) = match found.as_ref().map(|found| found.may.map(|may| may.write)) {
+            Ok(Some(true)) => (Some(true), "may be written".to_owned(), String::new()),
+            Ok(Some(false)) => (Some(false), "may not be written".to_owned(), self.grant(stream, &["Write"])),
+            Ok(None) => (None, "the broker does not say whether it may be written".to_owned(), String::new()),
+            Err(fault) if matches!(fault.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                (Some(false), "does not exist".to_owned(), "create the topic: we make none".to_owned())
+            }
+            Err(fault) => (Some(false), fault.words.clone(), self.grant(stream, &["Describe", "Write"])),
+        };
+        Some(finding(format!("stream {stream}: right to write"), ok, detail, mend))
+    }
+
     fn sample(&self, stream: &str, count: usize, deadline: Duration) -> Result<Vec<RawRecord>, String> {
         let until = Instant::now() + deadline;
         let (client, answers) = self.open(8)?;

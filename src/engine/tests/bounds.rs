@@ -116,12 +116,12 @@ fn copies_that_cannot_be_told_any_more_are_owned_up_to() {
     let mut w = world(Limits::default());
     let s = key("s", 0);
     w.read(&s, &[rec("x", "start", 10.0).id("a")]);
-    w.watermark(700.0);
-    w.read(&s, &[rec("x", "start", 590.0).id("a")]);
-    let f = w.flow("f", 701.0);
+    w.watermark(1_200.0);
+    w.read(&s, &[rec("x", "start", 602.0).id("a")]);
+    let f = w.flow("f", 1_201.0);
     assert_eq!((f.totals.events, f.totals.duplicates, &f.inexact), (1, 1, &None), "late, and known all the same");
-    w.read(&s, &[rec("y", "start", 100.0).id("b")]);
-    assert!(w.flow("f", 702.0).inexact.is_some());
+    w.read(&s, &[rec("y", "start", 600.0).id("b")]);
+    assert!(w.flow("f", 1_202.0).inexact.is_some());
 }
 
 #[test]

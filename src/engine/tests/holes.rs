@@ -139,7 +139,6 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
     for append_time in [false, true] {
         let s = key("s", u32::from(append_time));
         w.open_with(&s, append_time);
-        let mut next = 0;
         for i in 0..600u32 {
             let now = f64::from(i);
             let behind = match i {
@@ -149,10 +148,10 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
                 _ => 0.0,
             };
             let behind = if append_time && i == 300 { 0.0 } else { behind };
-            let mut b = batch(&s, next, &[rec(&format!("x{i}"), "A", now - behind)]);
+            let next = u64::from(i) + 1;
+            let mut b = batch(&s, next - 1, &[rec(&format!("x{i}"), "A", now - behind)]);
             b.observed = at(now + 0.01);
             w.engine.apply(&b);
-            next += 1;
             let tail = crate::model::Tail { source: Arc::clone(&s), next, end: next, log_start: 0, at: at(now + 0.1) };
             w.engine.tail(&tail);
             let number = w.engine.sources.find(&s).unwrap();
@@ -165,4 +164,21 @@ fn clocks_that_are_behind_hold_the_watermark_back_by_a_minute_at_most() {
     }
     assert!(worst.0 <= 5_000_000, "{worst:?}: records that are late say nothing of the tail");
     assert!(worst.1 <= 61_000_000, "{worst:?}: what producers' clocks say is capped");
+}
+
+#[test]
+fn a_copy_that_counts_anew_says_nothing_new_of_what_was_put_away() {
+    let mut w = World::new(vec![spec(&[], &["end"], None)]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    let start = |cut| rec("x", "start", cut).made(10.0).id("a");
+    w.read(&s, &[start(10.0), rec("x", "end", 20.0)]);
+    w.watermark(480.0);
+    w.read(&s, &[start(490.0)]);
+    w.watermark(960.0);
+    w.read(&s, &[start(970.0)]);
+    let f = w.flow("f", 980.0);
+    assert_eq!((f.totals.events, f.totals.duplicates, f.totals.truncated, f.inexact.clone()), (3, 1, 0, None));
+    w.read(&s, &[rec("x", "step", 975.0).made(15.0)]);
+    assert!(w.flow("f", 981.0).inexact.is_some(), "what is new is lost");
 }

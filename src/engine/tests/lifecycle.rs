@@ -262,3 +262,39 @@ fn a_flow_names_the_streams_that_feed_it() {
         assert!(snapshot.flows[0].is_fed_by(&key("c", 7)) && !snapshot.flows[0].is_fed_by(&key("a", 0)));
     }
 }
+
+#[test]
+fn what_comes_after_a_long_quiet_is_the_same_read_at_once_or_in_time() {
+    let quiet = (QUIET / 1_000_000) as f64;
+    let (again, end) = (40.0 + quiet, 2.0 * quiet);
+    let events = [
+        rec("x", "A", 10.0),
+        rec("x", "B", 20.0),
+        rec("x", "C", again),
+        rec("x", "D", end).ends(Outcome::Failed),
+        rec("x", "E", end + 5.0),
+    ];
+    for n in 3..=5 {
+        let mut shown = Vec::new();
+        for in_time in [false, true] {
+            let mut w = World::new(vec![]);
+            let s = key("s", 0);
+            w.open(&s, Role::Events);
+            for event in &events[..n] {
+                if in_time {
+                    w.watermark(event.cut - 1.0);
+                }
+                w.read(&s, std::slice::from_ref(event));
+            }
+            let f = w.flow("f", end + 300.0);
+            let hops: Vec<_> = f.hops.iter().map(|h| (h.from.clone(), h.to.clone(), h.windows[4].count)).collect();
+            assert_eq!(f.inexact, None);
+            assert_eq!(f.windows[4].latency_seconds.len(), 0, "nobody knows how long it took");
+            shown.push((f.totals.clone(), hops, f.windows[4].outcomes));
+        }
+        assert_eq!(shown[0], shown[1], "{n} events");
+        let (failed, open_ended) = (u64::from(n > 3), u64::from(n == 3));
+        assert_eq!((shown[0].0.outcomes.failed, shown[0].0.open_ended), (failed, open_ended));
+        assert_eq!(shown[0].1, [("A".to_owned(), "B".to_owned(), 1)]);
+    }
+}

@@ -1,13 +1,13 @@
 //! The scan: from stretches of letters to atomic steps.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::ground::Ground;
 use super::pace::Pace;
-use super::{Ground, READ_BYTES, RedriveError, RedriveLoop, STEP, Skip};
+use super::{Course, READ_BYTES, RedriveError, RedriveLoop, STEP};
 use crate::broker::{MoveError, NewRecord, Outgoing, RawRecord};
 use crate::decode::{span_id, trace_id};
-use crate::dlq::{Fate, Letter, Redriven, Target, Verdict, judge, rewrite};
+use crate::dlq::{Fate, Letter, Redriven, Skip, Target, Verdict, judge, rewrite};
 use crate::loops::letters::{Said, headers};
 use crate::model::TraceContext;
 use crate::snapshot::RedriveView;
@@ -20,12 +20,17 @@ const STRETCH: usize = 500;
 #[derive(Default)]
 struct Pending {
     out: Vec<Outgoing>,
-    /// Copies by target: counted once they are durable.
-    sent: BTreeMap<String, u64>,
+    /// Partition, position and target of each copy: counted once it is durable.
+    sent: Vec<(u32, u64, String)>,
 }
 
 impl RedriveLoop {
-    pub(super) fn scan(&mut self, ground: &mut Ground, view: &mut RedriveView) -> Result<(), RedriveError> {
+    pub(super) fn scan(
+        &mut self,
+        ground: &mut Ground,
+        view: &mut RedriveView,
+        course: &mut Course,
+    ) -> Result<(), RedriveError> {
         let mut pace = Pace::new(self.options.rate);
         // What this run sent before is found settled now: it is not "before" to whoever reads the report.
         let mut own: u64 = view.sent.values().sum();
@@ -50,7 +55,10 @@ impl RedriveLoop {
                     let (pending, next) = self.batch(&records[..now], ground, view, &mut own, &mut contiguous);
                     records.drain(..now);
                     let next = if records.is_empty() { stretch.next.min(to) } else { next };
-                    self.flush(ground, view, &mut pace, partition, pending, contiguous.then_some(next))?;
+                    if contiguous {
+                        advance(ground, partition, next);
+                    }
+                    self.flush(ground, view, course, &mut pace, pending)?;
                     view.passed += next - at;
                     at = next;
                     self.publish(view);
@@ -112,7 +120,7 @@ impl RedriveLoop {
                 Verdict::Send(target) => {
                     let out = self.copy(record, letter, said, &target, view);
                     pending.out.extend(out);
-                    *pending.sent.entry(target).or_default() += 1;
+                    pending.sent.push((*partition, *position, target));
                     ground.settled.mark(*partition, *position, Fate::Sent);
                 }
                 Verdict::Skip(Skip::Settled) if *own > 0 => *own -= 1,
@@ -167,7 +175,7 @@ impl RedriveLoop {
     }
 
     fn verdict(&self, letter: &Letter, ended: bool, ground: &Ground, pending: &Pending, view: &RedriveView) -> Verdict {
-        let sent = view.sent.values().sum::<u64>() + pending.sent.values().sum::<u64>();
+        let sent = view.sent.values().sum::<u64>() + pending.sent.len() as u64;
         let target = Target {
             dlq: &self.options.stream,
             streams: Some(&ground.streams),
@@ -218,26 +226,23 @@ impl RedriveLoop {
             propagate::link(&span, old);
         }
         propagate::traceparent(&span).unwrap_or_else(|| {
-            let name = format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven + 1);
+            let name =
+                format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven.saturating_add(1));
             let sampled = old.map_or(0, |t| t.flags & 1);
             let (trace, span) = (trace_id("redrive", &name), span_id(&name, dlq, partition, &position.to_string()));
             format!("00-{}-{}-{sampled:02x}", crate::decode::hex(&trace), crate::decode::hex(&span))
         })
     }
 
-    /// Makes a batch durable, at the rate that is allowed. `low`: where the group may stand then.
+    /// Makes a batch durable, at the rate that is allowed.
     fn flush(
         &mut self,
         ground: &mut Ground,
         view: &mut RedriveView,
+        course: &mut Course,
         pace: &mut Pace,
-        partition: u32,
         pending: Pending,
-        low: Option<u64>,
     ) -> Result<(), RedriveError> {
-        if let Some(low) = low {
-            advance(ground, partition, low);
-        }
         let Pending { mut out, sent } = pending;
         let touched = ground.settled.take_touched();
         if !self.options.dry_run && !(out.is_empty() && touched.is_empty()) {
@@ -247,10 +252,13 @@ impl RedriveLoop {
                 let record = NewRecord { key: Some(key), payload: Some(value), ..NewRecord::default() };
                 Outgoing { stream: ground.marker.clone(), partition: Some(0), record }
             }));
+            course.unanswered = sent;
             self.step(ground, out)?;
+        } else {
+            course.unanswered = sent;
         }
-        for (target, count) in sent {
-            *view.sent.entry(target).or_default() += count;
+        for (_, _, target) in course.unanswered.drain(..) {
+            *view.sent.entry(target).or_default() += 1;
         }
         view.fault.clear();
         Ok(())

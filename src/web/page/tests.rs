@@ -253,3 +253,43 @@ fn views_and_wishes_are_read_back() {
 }
 
 use kit::Html;
+
+#[test]
+fn a_table_of_hundreds_is_found_through_by_its_address() {
+    let (snapshot, status) = &SCENARIOS.iter().find(|s| s.0 == "many").unwrap().1;
+    let sources = |query: &str| {
+        let cx = PageContext {
+            snapshot,
+            status,
+            locale: Locale::Ko,
+            range_seconds: 900,
+            theme: Theme::Auto,
+            kiosk: false,
+            base: "/ops",
+            query,
+        };
+        parts(&View::Status, &cx).into_iter().find(|p| p.id == "sources").unwrap().html
+    };
+    let rows = |html: &str| html.matches("<tr class=").count();
+    let whole = sources("lang=ko");
+    assert_eq!(rows(&whole), 500, "a page of them");
+    assert!(
+        whole.contains("620\u{ac1c} \u{c911} 500\u{ac1c}") && whole.contains("href=\"/ops/status?lang=ko&#38;page=2\"")
+    );
+    assert!(
+        whole.find("Broker transport failure").unwrap() < whole.find("shop.region-0.orders/9").unwrap(),
+        "worst first"
+    );
+    assert_eq!(rows(&sources("page=2")), 120);
+    assert_eq!(rows(&sources("page=99")), 120, "the last page there is");
+    let found = sources("find=REGION-7.orders&sort=-unread");
+    assert_eq!(rows(&found), 24);
+    assert!(found.contains("aria-sort=\"descending\"") && found.contains("value=\"REGION-7.orders\""));
+    let down = sources("state=unreachable&theme=dark");
+    assert_eq!(rows(&down), 7);
+    assert!(
+        down.contains("<input type=\"hidden\" name=\"state\" value=\"unreachable\">")
+            && down.contains("name=\"theme\"")
+    );
+    assert!(sources("find=%3Cscript%3E").contains("value=\"&#60;script&#62;\""), "what is looked for is text");
+}

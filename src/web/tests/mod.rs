@@ -140,6 +140,7 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
         undecodable: 1,
         watermark: None,
         frontier: None,
+        last: None,
     };
     let flows = vec![Arc::new(unread), Arc::new(checkout)];
     Snapshot { revision, as_of: now(), flows, sources: vec![source], ..Snapshot::default() }
