@@ -127,7 +127,8 @@ impl Board {
             let target = committed.max(start);
             let next = if target >= reach { Next::Nothing } else { part.index.next(target, topic.look(part, now)) };
             readable = Some(if next == Next::Nothing { 0 } else { reach - target });
-            age = age_of(next, now);
+            // As of the moment when the position was learned: by now the group may have read on.
+            age = age_of(next, group.as_of);
         }
         let nothing_left = age.method == AgeMethod::CaughtUp;
         let trend = row.trend.as_deref();
