@@ -149,7 +149,8 @@ fn each_letter_goes_back_once_through_any_kill() {
     hand.create("orders", 3);
     hand.create("orders.dlq", 3);
     hand.letters("orders.dlq", LETTERS);
-    let timeouts = (0..LETTERS).filter(|n| class_of(*n).ends_with("TimeoutException") && !is_capped(*n)).count() as u64;
+    let timeouts =
+        (0..LETTERS).filter(|n| class_of(*n).ends_with(".TimeoutException") && !is_capped(*n)).count() as u64;
 
     let dry = world.redrive("orders.dlq", &["--dry-run", "--error", "TimeoutException"]);
     assert_eq!((sent(&dry), dry["sent"]["orders"].as_u64()), (timeouts, Some(timeouts)), "{dry}");
@@ -160,7 +161,7 @@ fn each_letter_goes_back_once_through_any_kill() {
     let killed = world.redrive_killed("orders.dlq", &["--error", "TimeoutException", "--rate", "1500"], &mut moments);
     let first = arrived(&hand.copies("orders"));
     assert!(
-        first.iter().all(|(n, times)| *times == 1 && class_of(*n).ends_with("TimeoutException")),
+        first.iter().all(|(n, times)| *times == 1 && class_of(*n).ends_with(".TimeoutException")),
         "once, and only those"
     );
     assert_eq!(first.len() as u64, timeouts);
