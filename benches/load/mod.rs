@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamgauge::engine::{Engine, EngineConfig};
-use streamgauge::model::{
-    Batch, Began, Event, FlowSpec, Role, SourceKey, SourceOpen, Tail, TextSpan, Timestamp,
-};
+use streamgauge::model::{Batch, Began, Event, FlowSpec, Role, SourceKey, SourceOpen, Tail, TextSpan, Timestamp};
 
 /// Events of one batch.
 pub const BATCH: i64 = 512;
@@ -43,8 +41,7 @@ impl Load {
     }
 
     fn flow(&self, number: usize) -> FlowSpec {
-        let stages: Vec<String> =
-            (0..self.kinds).flat_map(|kind| STEPS.map(|step| format!("{step}-{kind}"))).collect();
+        let stages: Vec<String> = (0..self.kinds).flat_map(|kind| STEPS.map(|step| format!("{step}-{kind}"))).collect();
         let last = stages.chunks(STEPS.len()).map(|kind| kind[STEPS.len() - 1].clone());
         FlowSpec {
             name: format!("checkout-{number}"),

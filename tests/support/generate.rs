@@ -352,7 +352,7 @@ impl Maker {
                 record.stage = "checked".to_owned();
                 record.event_time = Some(Timestamp(written));
             }
-            let (stream, partition) = (self.rng.below(3) as usize, self.rng.next());
+            let (stream, partition) = (self.rng.below(self.streams.len() as u64) as usize, self.rng.next());
             self.drafts.push(Draft { stream, partition, written, delay: 0, record });
         }
     }
