@@ -153,7 +153,7 @@ pub fn rewrite(headers: &[Header<'_>], letter: &Letter, redriven: &Redriven<'_>)
         say("traceparent", new.clone());
     }
     let (dlq, partition, position) = redriven.from;
-    say("x-redrive-count", (letter.redriven + 1).to_string());
+    say("x-redrive-count", letter.redriven.saturating_add(1).to_string());
     say("x-redrive-by", redriven.by.to_owned());
     say("x-redrive-at", redriven.at.0.div_euclid(1_000).to_string());
     say("x-redrive-dlq", dlq.to_owned());

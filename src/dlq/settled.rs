@@ -1,5 +1,5 @@
 //! Which letters are settled, kept in the log itself: in a stream of ours beside the copies, written in the same
-//! atomic step. So a second run, on any machine, knows what the first one did (docs/adr/005).
+//! atomic step. So a second run, on any machine, knows what the first one did (docs/adr/020).
 //!
 //! One record per [`CHUNK`] positions, the newest counts: key `v1|<incarnation>|<partition>|<chunk>`, value two
 //! bitmaps (sent, passed over). Steps that touch a chunk write it as a whole, so the stream may be compacted.

@@ -38,6 +38,7 @@ pub mod histogram;
 mod ingest;
 mod journal;
 mod lifecycle;
+mod lookup;
 mod missing;
 mod names;
 mod overflow;

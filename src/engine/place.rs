@@ -138,7 +138,7 @@ impl Engine {
         self.scratch = Some(scratch);
     }
 
-    fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
+    pub(super) fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
         let head = &self.table.slot(slot).head;
         if scratch.events.is_empty() {
             return false;

@@ -18,7 +18,7 @@ mod status;
 mod ticker;
 
 pub use dlq::{DlqKeeper, PeekAnswer};
-pub use engine::EngineLoop;
+pub use engine::{EngineLoop, LOOKUP_TRANSACTIONS, Lookup};
 pub use keeper::{Keeper, KeeperState};
 pub use lag::LagLoop;
 pub use letters::{Reader, rules as dlq_rules};

@@ -81,6 +81,12 @@ impl<Q, A> Asker<Q, A> {
 }
 
 impl<Q, A> Desk<Q, A> {
+    /// A question for which somebody waits, without waiting for one.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Asked<Q, A>> {
+        self.0.try_iter().find(|asked| !asked.is_stale())
+    }
+
     /// The next question for which somebody still waits; waits for one for at most `for_so_long`.
     /// `None`: there was none.
     #[must_use]

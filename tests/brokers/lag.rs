@@ -16,9 +16,14 @@ use streamgauge::model::{
 use crate::Test;
 use crate::groups::{World, commit, join, world};
 use crate::kafka::Broker;
-use crate::rig::{PATIENCE, wall};
+use crate::offsets::commit_one;
+use crate::rig::{Hand, PATIENCE, wall};
 
-pub const TESTS: &[(&str, Test)] = &[("lag_equals_what_the_brokers_own_tool_prints", equals_the_tool)];
+pub const TESTS: &[(&str, Test)] = &[
+    ("lag_equals_what_the_brokers_own_tool_prints", equals_the_tool),
+    ("lag_of_a_share_group_is_not_available", share),
+    ("lag_of_a_broker_that_hangs_keeps_its_age", hangs),
+];
 
 /// One row: what was committed, where the log ends, who has it (client, host).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,4 +286,55 @@ fn under_load(broker: &Broker, observer: &mut KafkaObserve, world: World) {
         }
     });
     drop((world.live, world.open));
+}
+
+/// librdkafka's own listing leaves share groups out.
+fn share(broker: &mut Broker) {
+    Hand::new(&broker.address).create("shared", 1);
+    let arguments = ["--bootstrap-server", &broker.address, "--topic", "shared", "--group", "a-share-group"];
+    let arguments = [&arguments[..], &["--timeout-ms", "3000"]].concat();
+    broker.tool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", &arguments);
+    let mut observer = observer(&broker.address);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let survey = observer.survey(PATIENCE); // the first ones do not know yet: it is looked up beside them
+        if let Some(group) = survey.groups.iter().find(|g| &*g.name == "a-share-group") {
+            assert_eq!((group.protocol, group.committed.is_none()), (GroupProtocol::Share, true));
+            assert!(group.fault.contains("share group"), "{}", group.fault);
+            return;
+        }
+        assert!(Instant::now() < deadline, "{:?}", survey.groups);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Everything that was known stays, with its age, and the deadline holds.
+fn hangs(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("hung", 1);
+    hand.send("hung", Some(0), 10);
+    commit_one(&broker.address, "hung-group", "hung", &[(0, 4)]);
+    let mut observer = observer(&broker.address);
+    let before = observer.survey(PATIENCE);
+    assert!(before.answered);
+    broker.pause();
+    let began = Instant::now();
+    let hung = observer.survey(Duration::from_secs(3));
+    let took = began.elapsed();
+    let first = observer.first_records(&[("hung".into(), 0, 4)], Duration::from_millis(300));
+    broker.go_on();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(!hung.answered && !hung.faults.is_empty(), "{:?}", hung.faults);
+    assert_eq!(first, [None]);
+    let rows = |survey: &Survey| (group(survey, "hung-group").committed.clone(), partition(survey, "hung", 0).clone());
+    assert_eq!(rows(&hung), rows(&before), "with its age");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let after = observer.survey(PATIENCE);
+        if after.answered {
+            assert!(partition(&after, "hung", 0).at >= after.began);
+            return;
+        }
+        assert!(Instant::now() < deadline, "{:?}", after.faults);
+    }
 }

@@ -4,6 +4,7 @@
 //! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
 
 mod disturbs_nothing;
+mod first_look;
 mod groups;
 #[path = "../support/http.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
@@ -11,6 +12,8 @@ mod http;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod lag;
+#[path = "move.rs"]
+mod moving;
 #[path = "../support/offsets.rs"]
 mod offsets;
 mod outage;
@@ -38,8 +41,12 @@ use std::time::Instant;
 pub type Test = fn(&mut kafka::Broker);
 
 fn main() -> ExitCode {
+    if let Ok(address) = std::env::var(moving::CHILD) {
+        return moving::child(&address); // this binary again, to be killed
+    }
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let all = [
+        first_look::TESTS, // while the cluster is small enough for one page
         reading::TESTS,
         streams::TESTS,
         writing::TESTS,
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
         outage::TESTS,
         replicas::TESTS,
         lag::TESTS,
+        moving::TESTS,
     ]
     .concat();
     let chosen: Vec<(&str, Test)> = all

@@ -1,6 +1,6 @@
 # Shared by the tools: where caches live, how a step is reported, how missing packages are obtained.
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-CACHE="$ROOT/.cache"
+CACHE="${STREAMGAUGE_CACHE:-$ROOT/.cache}"
 mkdir -p "$CACHE"
 
 say() { printf '\n== %s\n' "$*"; }

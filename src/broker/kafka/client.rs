@@ -120,6 +120,23 @@ impl KafkaConfig {
         config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
     }
 
+    /// A client that reads what a group of that name committed; it joins nothing.
+    pub(super) fn group(&self, name: &str) -> Result<Client, String> {
+        let mut config = self.base();
+        config.set("group.id", name).set("allow.auto.create.topics", "false");
+        config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        config.set("isolation.level", "read_committed"); // positions of a transaction that is being ended are waited for
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// The settings of a producer of transactions under a name.
+    pub(super) fn mover(&self, name: &str, acknowledge_within: std::time::Duration) -> ClientConfig {
+        let mut config = self.producer(acknowledge_within);
+        config.set("transactional.id", name).set("transaction.timeout.ms", "60000");
+        config.set("message.timeout.ms", acknowledge_within.as_millis().to_string());
+        config
+    }
+
     /// The settings of a producer: every replica, in order, once.
     pub(super) fn producer(&self, acknowledge_within: std::time::Duration) -> ClientConfig {
         let mut config = self.base();

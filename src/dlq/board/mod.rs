@@ -1,16 +1,21 @@
 //! The board of one cluster: takes surveys, says what it would like to be told more, and makes the views.
 
+mod entry;
+mod group;
+mod rules;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-use regex::RegexSet;
 
 use super::breakdown::Looked;
 use super::find::{NameClass, name_class};
 use super::settled::{Settled, marker_stream};
 use super::tracked::{Facts, Tracked};
-use crate::model::{GroupFacts, MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
+use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
 use crate::snapshot::{DlqStream, FoundBy, LetterView};
+pub use group::own_group;
+use group::{chosen, positions};
+pub use rules::Rules;
 
 /// Letters asked for in one read.
 const READ: u64 = 500;
@@ -20,45 +25,6 @@ const SUGGESTIONS: usize = 100;
 const REFUSED: i64 = 60 * MICROS_PER_SECOND;
 /// A stream whose name only suggests dead letters is looked into again after so long.
 const ASK_AGAIN: i64 = 600 * MICROS_PER_SECOND;
-
-/// What decides which streams are watched, and how.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// Streams that the configuration names as dead letters.
-    pub exact: HashSet<String>,
-    /// Patterns of the configuration for dead letters.
-    pub patterns: RegexSet,
-    /// Streams that the configuration names as something else.
-    pub others: HashSet<String>,
-    /// Whether conventions of names count.
-    pub conventions: bool,
-    /// Group whose positions say what is handled; `{stream}` is replaced. Empty: ours, or the only one there is.
-    pub redrive_group: String,
-    /// Streams watched.
-    pub streams: usize,
-    /// Letters looked at per stream; 0: none.
-    pub letters: usize,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            exact: HashSet::new(),
-            patterns: RegexSet::empty(),
-            others: HashSet::new(),
-            conventions: true,
-            redrive_group: String::new(),
-            streams: 500,
-            letters: 10_000,
-        }
-    }
-}
-
-/// The group in which our redrive keeps its place.
-#[must_use]
-pub fn own_group(stream: &str) -> String {
-    format!("streamgauge.redrive.{stream}")
-}
 
 /// A stretch of letters that the board would like to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -353,55 +319,6 @@ impl Board {
         (self.retry.clone(), self.perhaps.keys().cloned().collect())
     }
 }
-
-/// Committed positions by topic: (group, partition, next).
-type Positions<'a> = HashMap<usize, Vec<(&'a GroupFacts, u32, u64)>>;
-
-fn positions<'a>(survey: &'a Survey, present: &HashMap<&str, usize>) -> Positions<'a> {
-    let mut wanted = vec![false; survey.topics.len()];
-    present.values().for_each(|at| wanted[*at] = true);
-    let mut found: Positions<'a> = HashMap::new();
-    for group in &survey.groups {
-        for c in group.committed.iter().flatten() {
-            if wanted.get(c.topic as usize) == Some(&true) {
-                found.entry(c.topic as usize).or_default().push((group, c.partition, c.next));
-            }
-        }
-    }
-    found
-}
-
-/// The group whose positions say what is handled: the configured one, else ours, else the only one. `Some` and an
-/// error: there is one and its positions are not known.
-fn chosen(
-    stream: &str,
-    configured: &str,
-    survey: &Survey,
-    positions: Option<&Vec<(&GroupFacts, u32, u64)>>,
-) -> (Option<String>, Result<HashMap<u32, u64>, ()>) {
-    let of = |name: &str| -> HashMap<u32, u64> {
-        positions.into_iter().flatten().filter(|(g, ..)| *g.name == *name).map(|(_, p, next)| (*p, *next)).collect()
-    };
-    let name = if configured.is_empty() { own_group(stream) } else { configured.replace("{stream}", stream) };
-    if let Some(group) = survey.groups.iter().find(|g| *g.name == *name) {
-        let known = if group.committed.is_some() { Ok(of(&name)) } else { Err(()) };
-        if !configured.is_empty() || !matches!(&known, Ok(positions) if positions.is_empty()) {
-            return (Some(name), known);
-        }
-    }
-    if !configured.is_empty() {
-        return (None, Ok(HashMap::new()));
-    }
-    let mut groups: Vec<&str> = positions.into_iter().flatten().map(|(g, ..)| &*g.name).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    match groups.as_slice() {
-        [only] => (Some((*only).to_owned()), Ok(of(only))),
-        _ => (None, Ok(HashMap::new())),
-    }
-}
-
-mod entry;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Surveys of a small cluster, by hand.
 
+use regex::RegexSet;
+
 use super::*;
 use crate::model::{Committed, GroupFacts, PartitionFacts, TopicFacts};
 

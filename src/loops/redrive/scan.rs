@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use super::ground::Ground;
 use super::pace::Pace;
-use super::{Course, Ground, READ_BYTES, RedriveError, RedriveLoop, STEP, Skip};
+use super::{Course, READ_BYTES, RedriveError, RedriveLoop, STEP};
 use crate::broker::{MoveError, NewRecord, Outgoing, RawRecord};
 use crate::decode::{span_id, trace_id};
-use crate::dlq::{Fate, Letter, Redriven, Target, Verdict, judge, rewrite};
+use crate::dlq::{Fate, Letter, Redriven, Skip, Target, Verdict, judge, rewrite};
 use crate::loops::letters::{Said, headers};
 use crate::model::TraceContext;
 use crate::snapshot::RedriveView;
@@ -225,7 +226,8 @@ impl RedriveLoop {
             propagate::link(&span, old);
         }
         propagate::traceparent(&span).unwrap_or_else(|| {
-            let name = format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven + 1);
+            let name =
+                format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven.saturating_add(1));
             let sampled = old.map_or(0, |t| t.flags & 1);
             let (trace, span) = (trace_id("redrive", &name), span_id(&name, dlq, partition, &position.to_string()));
             format!("00-{}-{}-{sampled:02x}", crate::decode::hex(&trace), crate::decode::hex(&span))

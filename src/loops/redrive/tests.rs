@@ -1,10 +1,12 @@
 //! Runs against a log in memory that can refuse, forget to answer, and outlive the run.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use super::*;
 use crate::broker::{RawRecord, Stretch};
-use crate::model::{Committed, GroupFacts, PartitionFacts, TimeQuestion, TimedPosition};
+use crate::dlq::{Selection, Skip, own_group};
+use crate::model::{Committed, GroupFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition, TopicFacts};
 
 /// One cluster: what is durable. Partitions of a stream by number.
 #[derive(Default)]

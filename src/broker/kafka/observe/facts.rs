@@ -13,6 +13,9 @@ use crate::model::{
 /// Partitions of one topic that are believed on a group's word alone; a cluster's own word has no such bound.
 const BELIEVED: u32 = 100_000;
 
+/// Why a share group has no lag.
+const SHARE: &str = "a share group: the broker keeps no committed positions for it";
+
 /// A topic with what is needed to ask about it.
 pub(super) struct Topic {
     pub facts: TopicFacts,
@@ -98,6 +101,14 @@ impl Facts {
         if let Some(group) = self.groups.get_mut(group) {
             (group.facts.committed, group.facts.committed_at) = (Some(rows), at);
             group.facts.fault = of.fault.map(|fault| fault.words).unwrap_or_default();
+            if group.facts.protocol == GroupProtocol::Share {
+                if group.facts.committed.as_ref().is_some_and(Vec::is_empty) {
+                    group.facts.committed = None;
+                    group.facts.fault = SHARE.to_owned();
+                } else {
+                    group.facts.protocol = GroupProtocol::Unknown; // of Kafka Streams: it commits
+                }
+            }
         }
     }
 
@@ -225,5 +236,90 @@ impl Facts {
             survey.groups.push(group.facts.clone());
         }
         survey
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(rows: &[(&str, i32, i64)]) -> CommittedOf {
+        let topics = rows.iter().map(|(topic, p, next)| ((*topic).to_owned(), vec![(*p, *next)])).collect();
+        CommittedOf { topics, fault: None }
+    }
+
+    fn found(id: &str, partitions: i32) -> TopicFound {
+        TopicFound { id: id.into(), internal: false, partitions, leaderless: vec![], brokers: vec![], may: None }
+    }
+
+    fn two_groups() -> Facts {
+        let mut facts = Facts::default();
+        for (name, rows) in [("a", [("x", 0, 5), ("y", 1, 6)]), ("b", [("y", 0, 7), ("z", 2, 8)])] {
+            facts.list(name, GroupProtocol::Classic, GroupPhase::Empty);
+            facts.commit(name, committed(&rows), Timestamp(1));
+        }
+        facts
+    }
+
+    #[test]
+    fn topics_that_nobody_names_go_and_rows_still_name_theirs() {
+        let mut facts = two_groups();
+        facts.groups.remove("a");
+        facts.compact();
+        let survey = facts.survey(10);
+        let names: Vec<&str> = survey.topics.iter().map(|t| &*t.name).collect();
+        assert_eq!(names, ["y", "z"]);
+        let rows = survey.groups[0].committed.as_ref().unwrap();
+        let rows: Vec<_> = rows.iter().map(|r| (names[r.topic as usize], r.partition, r.next)).collect();
+        assert_eq!(rows, [("y", 0, 7), ("z", 2, 8)]);
+        assert_eq!(facts.intern("z"), Some(1));
+        assert_eq!(facts.intern("new"), Some(2));
+    }
+
+    #[test]
+    fn a_topic_made_anew_begins_without_knowledge_and_what_it_lacks_has_a_reason() {
+        let mut facts = two_groups();
+        facts.found("y", Ok(found("first", 2)));
+        facts.find("y").unwrap().facts.partitions[1].end = Some(9);
+        facts.found("y", Ok(found("first", 2)));
+        assert_eq!(facts.find("y").unwrap().facts.partitions[1].end, Some(9), "the same topic");
+        facts.found("y", Ok(found("second", 1)));
+        facts.found("z", Err("unknown topic".into()));
+        facts.complete();
+        let partitions = |facts: &mut Facts, name: &str| facts.find(name).unwrap().facts.partitions.clone();
+        let y = partitions(&mut facts, "y");
+        assert_eq!((y.len(), y[0].end, y[1].end, &*y[1].fault), (2, None, None, "no such partition"));
+        let z = partitions(&mut facts, "z");
+        assert_eq!(z.len(), 3);
+        assert!(z.iter().all(|p| p.end.is_none() && p.fault.contains("no such topic")));
+    }
+
+    #[test]
+    fn beyond_the_bound_groups_are_left_out_and_counted() {
+        let survey = two_groups().survey(3);
+        assert_eq!((survey.groups.len(), survey.groups_dropped, &*survey.groups[0].name), (1, 1, "a"));
+    }
+
+    #[test]
+    fn a_share_group_has_no_lag_and_a_group_of_streams_has() {
+        let mut facts = Facts::default();
+        for name in ["share", "streams"] {
+            facts.list(name, GroupProtocol::Share, GroupPhase::Unknown);
+        }
+        facts.commit("share", CommittedOf::default(), Timestamp(1));
+        facts.commit("streams", committed(&[("x", 0, 1)]), Timestamp(1));
+        let of = |name: &str| &facts.groups[name].facts;
+        assert!(of("share").committed.is_none() && of("share").fault == SHARE);
+        assert_eq!(of("share").protocol, GroupProtocol::Share);
+        assert_eq!((of("streams").protocol, of("streams").fault.as_str()), (GroupProtocol::Unknown, ""));
+    }
+
+    #[test]
+    fn a_configuration_says_what_a_topic_takes() {
+        let mut facts = two_groups();
+        let of = ConfigOf { cleanup: "compact,delete".into(), dead_letters: true, ..ConfigOf::default() };
+        facts.configured("x", &of);
+        let x = &facts.find("x").unwrap().facts;
+        assert_eq!((x.append_time, x.compacted, x.dead_letters), (Some(false), Some(true), true));
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
 
 use super::KafkaObserve;
 use super::link::{Kind, left};
-use crate::broker::kafka::ffi::Answer;
+use crate::broker::kafka::ffi::{Answer, Client};
 use crate::model::{GroupPhase, GroupProtocol};
 
 /// Questions for committed positions under way at once: enough to keep a broker busy, few enough to bound memory.
@@ -21,11 +25,25 @@ const MEMBERS_AGE: Duration = Duration::from_secs(10);
 /// Faults of single groups that are told; all are counted.
 const TOLD: usize = 3;
 
+/// How often groups are looked for that librdkafka's listing leaves out: share groups and those of Kafka Streams.
+const OTHERS: Duration = Duration::from_secs(60);
+/// Time for that, on a thread of its own.
+const OTHERS_WITHIN: Duration = Duration::from_secs(30);
+
 /// What the listing of groups remembers.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// A listing was answered at least once.
-    pub answered: bool,
+    /// Groups of other kinds, by name.
+    others: BTreeSet<String>,
+    asked: Option<Instant>,
+    pending: Option<Receiver<BTreeSet<String>>>,
+}
+
+/// Names of groups that the old listing knows and can say nothing of: it is the only one that names share groups.
+fn nameless(client: &Client) -> Option<BTreeSet<String>> {
+    let listed = client.fetch_group_list(None, OTHERS_WITHIN).ok()?;
+    let unknown = listed.groups().iter().filter(|group| group.protocol_type().is_empty() && group.state() == "Dead");
+    Some(unknown.map(|group| group.name().to_owned()).collect())
 }
 
 impl KafkaObserve {
@@ -42,7 +60,7 @@ impl KafkaObserve {
         }
         let whole = found.faults.is_empty();
         faults.extend(found.faults.into_iter().map(|fault| format!("groups: {}", fault.words)));
-        self.listing.answered = true;
+        self.look_for_others(found.groups.iter().map(|group| group.name.as_str()).collect());
 
         let mut groups: Vec<_> = found.groups.into_iter().filter(|group| self.wants(&group.name)).collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -51,6 +69,11 @@ impl KafkaObserve {
         self.facts.groups.values_mut().for_each(|group| group.listed = false);
         for group in groups {
             self.facts.list(&group.name, group.protocol, group.phase);
+        }
+        for name in &self.listing.others {
+            if self.wants(name) && self.facts.groups.len() < self.spec.groups {
+                self.facts.list(name, GroupProtocol::Share, GroupPhase::Unknown);
+            }
         }
         if whole {
             self.facts.groups.retain(|_, group| group.listed);
@@ -62,6 +85,37 @@ impl KafkaObserve {
         Ok(dropped as u64)
     }
 
+    /// Names of groups of other kinds; answered later, on a thread of its own.
+    fn look_for_others(&mut self, listed: BTreeSet<&str>) {
+        let answer = self.listing.pending.as_ref().map(Receiver::try_recv);
+        match answer {
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Ok(names)) => {
+                // One that was a consumer group a moment ago has been deleted meanwhile.
+                let was =
+                    |name: &str| self.facts.groups.get(name).is_some_and(|g| g.facts.protocol != GroupProtocol::Share);
+                let names = names.into_iter().filter(|name| !was(name));
+                self.listing.others = names.take(self.spec.groups).collect();
+                self.listing.pending = None;
+            }
+            _ => self.listing.pending = None,
+        }
+        self.listing.others.retain(|name| !listed.contains(name.as_str()));
+        let due = self.listing.asked.is_none_or(|at| at.elapsed() >= OTHERS) && self.listing.pending.is_none();
+        let Some(link) = self.link.as_ref().filter(|_| due) else { return };
+        self.listing.asked = Some(Instant::now());
+        let (send, receive) = sync_channel(1);
+        let client = Arc::clone(link.client());
+        let look = move || {
+            if let Some(names) = nameless(&client) {
+                drop(send.send(names));
+            }
+        };
+        if thread::Builder::new().name("kafka-groups".into()).spawn(look).is_ok() {
+            self.listing.pending = Some(receive);
+        }
+    }
+
     /// Committed positions of all groups, and members of those whose turn it is.
     pub(super) fn ask_groups(&mut self, until: Instant, faults: &mut Vec<String>) {
         let members = self.turn(Instant::now());
@@ -69,7 +123,7 @@ impl KafkaObserve {
             .facts
             .groups
             .iter()
-            .filter(|(_, group)| group.listed && group.facts.protocol != GroupProtocol::Share)
+            .filter(|(_, group)| group.listed)
             .map(|(name, group)| (Arc::clone(name), Arc::clone(&group.c_name)))
             .collect();
         let Some(link) = &self.link else { return };
