@@ -13,6 +13,7 @@ use streamgauge::engine::Engine;
 use streamgauge::model::Input;
 use streamgauge::snapshot::Snapshot;
 use support::drive::{Faults, Life, config};
+use support::durable::counters;
 use support::rng::Rng;
 use support::store::MemoryStore;
 use support::{generate, script};
@@ -139,12 +140,18 @@ fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
         let rest = &life.script[cut..];
         let went_on = script::tell(&mut engine, &mut store, rest);
         let started_again = script::tell(&mut restored, &mut restored_store, rest);
-        let n = went_on.len();
+        let n = went_on.snapshots.len();
         let differs = |i: usize| {
-            let found = script::difference(&went_on[i], &started_again[i])?;
+            let found = script::difference(&went_on.snapshots[i], &started_again.snapshots[i])?;
             Some(format!("snapshot {i} of {n} after the restore: {found}"))
         };
-        (0..n).find_map(differs).into_iter().collect()
+        let mut durables =
+            went_on.durables.iter().zip(&started_again.durables).map(|(a, b)| (counters(a), counters(b)));
+        let exported = durables.find(|(a, b)| a != b).map(|(a, b)| {
+            let found = a.iter().find(|(name, n)| b.get(*name) != Some(*n));
+            format!("exported counters: {found:?} of the one that went on is missing, or one of {} too many", b.len())
+        });
+        (0..n).find_map(differs).or(exported).into_iter().collect()
     });
 }
 

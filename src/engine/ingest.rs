@@ -127,8 +127,7 @@ impl Engine {
                 *stream.state.decode_errors.entry(reason).or_default() += 1;
                 self.sources.get_mut(number).undecodable += 1;
                 if let Some(cut) = cut {
-                    stream.state.holes.add(cut, cut);
-                    self.holes_changed(stream_number, cut);
+                    self.spoiled(stream_number, cut);
                 }
             }
             Kind::Tombstone => stream.state.tombstones += 1,

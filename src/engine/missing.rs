@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::model::{MICROS_PER_SECOND, Timestamp};
 
 use super::Engine;
-use super::flow::Revisit;
+use super::flow::{Flow, Revisit};
+use super::lifecycle::LEAVE_AFTER;
 use super::stream::Stream;
 
 impl Engine {
@@ -50,12 +51,30 @@ impl Engine {
         }
     }
 
+    /// A record at `cut` could not be decoded.
+    pub(super) fn spoiled(&mut self, stream: u16, cut: i64) {
+        self.streams[usize::from(stream)].state.holes.add(cut, cut);
+        self.holes_changed(stream, cut);
+        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
+            flow.verdicts_gone(cut);
+        }
+    }
+
     /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
     pub(super) fn holes_changed(&mut self, stream: u16, from: i64) {
         for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
             if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
                 flow.revisit(Revisit::Verdicts);
             }
+        }
+    }
+}
+
+impl Flow {
+    /// A hole touches verdicts from `cut` on: those that were put away cannot be changed any more.
+    pub(super) fn verdicts_gone(&mut self, cut: i64) {
+        if self.rules.timeout.is_some() && self.state.watermark > Some(cut.saturating_add(LEAVE_AFTER)) {
+            self.inexact(cut, "a record that could not be decoded touches a timeout that had been put away");
         }
     }
 }

@@ -20,6 +20,7 @@ impl Engine {
         let seen = &self.streams[usize::from(stream)];
         if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
             it.revisit(Revisit::Verdicts);
+            it.verdicts_gone(cut);
         }
         if known {
             return;

@@ -238,10 +238,12 @@ impl Resolution {
             self.reach(&events[..lived], rules, |_| true);
             return;
         }
+        // A copy of the recovering event that counts anew is no more of the life before than that event is.
+        let recovers = |i: usize| recovery.is_some_and(|r| i == r || events[i].repeats(&events[r]));
         let belongs = |i: usize| Some(i) == ending || Some(i) == recovery || events[i].time <= end.time;
         self.after_end = (0..events.len()).filter(|i| !belongs(*i)).count() as u32;
         if let (Some(i), false) = (ending, context.joined) {
-            let other = |j: &usize| !events[*j].repeats(&events[i]) && Some(*j) != recovery && belongs(*j);
+            let other = |j: &usize| !events[*j].repeats(&events[i]) && !recovers(*j) && belongs(*j);
             let others = (0..events.len()).filter(|j| *j != i).filter(other);
             let first = others.min_by_key(|j| events[*j].time);
             let begin = match first {
@@ -253,7 +255,7 @@ impl Resolution {
                 end.latency = Some(Sample { clock: Clock::of(clock, events[i].event_clock), micros });
             }
         }
-        self.reach(events, rules, |i| Some(i) != recovery && belongs(i));
+        self.reach(events, rules, |i| !recovers(i) && belongs(i));
     }
 
     /// The hops between the stages that were reached: to a declared stage from the declared one before it that was

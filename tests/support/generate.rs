@@ -289,7 +289,9 @@ impl Maker {
             delay: self.rng.between(0, SECOND),
             record: Record { event_time, ..record.clone() },
         });
-        if self.traits.redrive && self.rng.chance(0.8) {
+        // Of what stayed open in a flow that never ends no more than an hour is remembered.
+        let ends = self.kits.iter().any(|k| k.name == record.flow && k.spec.is_some());
+        if self.traits.redrive && ends && self.rng.chance(0.8) {
             let t = put_aside + 20 * 3_600 * SECOND + self.rng.between(0, 60 * SECOND);
             let again = Record { redrive: 1, event_time: Some(Timestamp(t)), ..record.clone() };
             self.drafts.push(Draft { stream: stage % 3, partition, written: t, delay: 1_000, record: again });
@@ -352,7 +354,7 @@ impl Maker {
                 record.stage = "checked".to_owned();
                 record.event_time = Some(Timestamp(written));
             }
-            let (stream, partition) = (self.rng.below(3) as usize, self.rng.next());
+            let (stream, partition) = (self.rng.below(self.streams.len() as u64) as usize, self.rng.next());
             self.drafts.push(Draft { stream, partition, written, delay: 0, record });
         }
     }

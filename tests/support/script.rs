@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use streamgauge::engine::Engine;
 use streamgauge::model::Input;
-use streamgauge::snapshot::{FlowView, Snapshot};
+use streamgauge::snapshot::{Durable, FlowView, Snapshot, SourceView};
 
 use super::store::{Handed, MemoryStore};
 
@@ -20,13 +20,25 @@ pub fn feed(engine: &mut Engine, input: &Input) {
     }
 }
 
+/// What an engine showed.
+pub struct Shown {
+    /// At each tick.
+    pub snapshots: Vec<Arc<Snapshot>>,
+    /// At each checkpoint.
+    pub durables: Vec<Arc<Durable>>,
+}
+
 /// Tells a script to an engine and its store; hands out all that it showed.
-pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> Vec<Arc<Snapshot>> {
-    let mut shown = Vec::new();
+pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> Shown {
+    let mut shown = Shown { snapshots: Vec::new(), durables: Vec::new() };
     for input in script {
         match input {
-            Input::Tick(now) => shown.push(engine.tick(*now)),
-            Input::Checkpoint => store.commit(&Handed::from(engine.checkpoint()).changes),
+            Input::Tick(now) => shown.snapshots.push(engine.tick(*now)),
+            Input::Checkpoint => {
+                let handed = Handed::from(engine.checkpoint());
+                store.commit(&handed.changes);
+                shown.durables.push(handed.durable);
+            }
             other => feed(engine, other),
         }
     }
@@ -64,7 +76,8 @@ fn told(snapshot: &Snapshot) -> String {
         put(format!("stuck {} {:?}", f.stuck_total, f.stuck));
     }
     lines.extend(snapshot.streams.iter().map(|s| format!("{s:?}")));
-    lines.extend(snapshot.sources.iter().map(|s| format!("{s:?}")));
+    // The newest record is learned anew with the next one: no number is made of it.
+    lines.extend(snapshot.sources.iter().map(|s| format!("{:?}", SourceView { last: None, ..s.clone() })));
     lines.join("\n")
 }
 

@@ -182,3 +182,15 @@ fn a_copy_that_counts_anew_says_nothing_new_of_what_was_put_away() {
     w.read(&s, &[rec("x", "step", 975.0).made(15.0)]);
     assert!(w.flow("f", 981.0).inexact.is_some(), "what is new is lost");
 }
+
+#[test]
+fn what_touches_a_timeout_that_was_put_away_is_owned_up_to() {
+    for (cut, exact) in [(30.0, false), (310.0, true)] {
+        let mut w = two_streams();
+        w.read(&key("s", 0), &[rec("x", "start", 0.0)]);
+        w.watermark(400.0);
+        w.read(&key("s", 0), &[undecodable(cut)]);
+        let f = w.flow("f", 401.0);
+        assert_eq!((verdicts(&f), f.inexact.is_none()), ((1, 0), exact), "cut at {cut}");
+    }
+}

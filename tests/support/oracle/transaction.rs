@@ -197,7 +197,8 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
 
     let after = |i: usize| Some(i) != in_time && Some(i) != mend && end_time.is_some_and(|t| time(&events[i]).0 > t);
     let after = |i: usize| !quiet && after(i);
-    let belongs: Vec<usize> = (0..lived).filter(|&i| !after(i) && Some(i) != mend).collect();
+    let mends = |i: usize| mend.is_some_and(|m| i == m || are_copies(&events[i], &events[m]));
+    let belongs: Vec<usize> = (0..lived).filter(|&i| !after(i) && !mends(i)).collect();
     let joined = !rule.stages.is_empty()
         && first.record.stage != rule.stages[0]
         && around.middles.iter().any(|m| first.cut <= m + rule.timeout.unwrap_or(0).max(JOIN_WITHIN));
