@@ -11,8 +11,10 @@
 //! A file without any `[[cluster]]` gets what a start without a file gets: see [`Config::without_file`].
 
 mod cluster;
+mod dlq;
 mod expand;
 mod flow;
+mod lag;
 mod limits;
 mod load;
 mod mapping;

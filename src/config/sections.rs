@@ -151,9 +151,6 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
             table.reader.refuse(&text.key, &text.at, "unknown exporter", COMPAT.join(" "));
         }
     }
-    if !compat.is_empty() {
-        table.warn("compat", "this version exports no lag, so there is nothing to offer under other names");
-    }
     let config = MetricsConfig {
         partitions: table.flag("partitions").unwrap_or(true),
         compat: compat.into_iter().map(|t| t.text).collect(),
@@ -164,11 +161,6 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
 
 /// Sections that the contract names and a later version acts on: accepted, with a warning.
 pub(super) fn read_later(root: &Table<'_>) {
-    for key in ["lag", "dlq"] {
-        if root.table(key).exists() {
-            root.warn(key, format!("this version does not act on [{key}]"));
-        }
-    }
     for key in ["channel", "rule"] {
         if !root.tables(key).is_empty() {
             root.warn(key, format!("this version does not act on [[{key}]]: no alert is sent"));

@@ -48,9 +48,6 @@ fn read_stream(table: &Table<'_>, clusters: &[ClusterConfig]) -> Option<StreamSp
     let cluster = read_cluster_name(table, clusters);
     let name = read_name(table);
     let role = table.choice("role", &[("events", Role::Events), ("dlq", Role::Dlq), ("lag", Role::Lag)]);
-    if role == Some(Role::Lag) {
-        table.warn("role", "this version counts lag events and builds no lag table from them");
-    }
     let start = table.parsed("start", start, "neither a word nor a time", START_FORM);
     let format = read_format(table, cluster.is_some_and(|c| c.kind == ClusterKind::Kafka));
     Some(StreamSpec {

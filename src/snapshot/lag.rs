@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{GroupPhase, GroupProtocol, Timestamp};
+use crate::model::{GroupPhase, GroupProtocol, Timestamp, TopicFacts};
 
 /// Groups of all clusters.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ pub struct LagCluster {
     pub troubles: Vec<PartitionTrouble>,
     /// Groups and rows left out because of a bound.
     pub dropped: u64,
+    /// Topics and their logs, as the survey found them: for `/metrics` under the names of other exporters.
+    pub topics: Arc<Vec<TopicFacts>>,
+    /// Brokers; `None`: not known.
+    pub brokers: Option<u32>,
     /// Lag events received (streams of role `lag`), newest per group, stream and partition.
     pub told: Vec<ToldLag>,
 }
@@ -114,7 +118,7 @@ pub enum AgeMethod {
 }
 
 /// How far an age can be trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// Nothing is known.
@@ -174,11 +178,52 @@ pub struct GroupView {
     /// Why something is not known.
     pub fault: String,
     /// Partitions by stream and number.
-    pub rows: Vec<LagRow>,
+    pub rows: LagRows,
+}
+
+/// Rows of a group. Views of one survey after the other share them while nothing changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LagRows(Arc<[LagRow]>);
+
+impl LagRows {
+    /// True where both are the same memory.
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl From<Vec<LagRow>> for LagRows {
+    fn from(rows: Vec<LagRow>) -> Self {
+        Self(rows.into())
+    }
+}
+
+impl FromIterator<LagRow> for LagRows {
+    fn from_iter<I: IntoIterator<Item = LagRow>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}
+
+impl std::ops::Deref for LagRows {
+    type Target = [LagRow];
+
+    fn deref(&self) -> &[LagRow] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a LagRows {
+    type Item = &'a LagRow;
+    type IntoIter = std::slice::Iter<'a, LagRow>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
 }
 
 /// One group on one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LagRow {
     /// Stream.
     pub stream: Arc<str>,
@@ -192,9 +237,12 @@ pub struct LagRow {
     pub end: Option<u64>,
     /// `end - committed`, as the broker's own tool prints it; `None` where unknown or RECREATED.
     pub lag_messages: Option<i64>,
-    /// Records that the group can still read: `end - max(committed, start)`.
+    /// Records that the group can still read: `end - max(committed, start)`, without those of an open transaction,
+    /// and 0 where reading from the committed position found nothing but markers. At most so many: aborted
+    /// and compacted records take positions too.
     pub readable: Option<u64>,
-    /// Age of the next unread message, seconds.
+    /// Age of the next unread message, seconds: of the first record still there where some expired (LOST), 0 where
+    /// nothing is unread, `None` where it is not known.
     pub next_unread_age_seconds: Option<f64>,
     /// Bounds of that age where only they are known.
     pub age_bounds: Option<(f64, f64)>,
@@ -212,7 +260,10 @@ pub struct LagRow {
     pub reason: Reason,
     /// Burrow's verdict.
     pub burrow: &'static str,
-    /// The samples behind the verdict: (seconds before `as_of`, committed, end), oldest first.
+    /// Messages that expired before they were read, since we watch. What had expired before is in the reason of LOST only.
+    pub lost_messages: u64,
+    /// The samples behind the verdict: (seconds before `as_of`, committed, end), oldest first. Empty for OK and
+    /// IDLE: most rows are, and their reason says all.
     pub samples: Vec<(u32, u64, u64)>,
     /// Client id and host of the member that has it.
     pub owner: Option<(Arc<str>, Arc<str>)>,

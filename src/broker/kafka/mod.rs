@@ -7,6 +7,7 @@
 //! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
 //! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
+//! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample` |
 //! | `observe` | groups and their lag, logs, single records |
 //! | `mover` | redrive: appends and progress in one transaction |
@@ -17,6 +18,7 @@
 
 mod ask;
 mod client;
+mod commit;
 mod discover;
 mod drain;
 mod ffi;
@@ -33,6 +35,7 @@ mod topics;
 mod write;
 
 pub use client::KafkaConfig;
+pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};

@@ -1,0 +1,312 @@
+//! Taking a survey in.
+
+use std::sync::Arc;
+
+use super::board::{Board, PARTITIONS, Part, TOPICS, Topic};
+use super::group::{Group, NEVER, NOBODY, NONE, OWNERS, Owns, Row, TREND};
+use super::trend::Trend;
+use crate::model::{GroupFacts, GroupPhase, GroupProtocol, PartitionFacts, Survey, TopicFacts};
+use crate::snapshot::PartitionTrouble;
+
+/// Rows of partitions where a group never committed, per group; further ones are left out and counted.
+const UNCOMMITTED: usize = 1_000;
+/// A group that a complete survey does not name this often in a row is gone.
+const GONE: u8 = 2;
+/// Not well partitions that are listed; a cluster that is down has all of them.
+const TROUBLES: usize = 1_000;
+
+impl Board {
+    /// Takes a survey. One that was not answered only says so: everything known stays, with its age.
+    pub fn absorb(&mut self, survey: &Survey) {
+        self.faults.clone_from(&survey.faults);
+        self.answering = survey.answered;
+        if !survey.answered {
+            return;
+        }
+        let now = survey.ended;
+        self.epoch.get_or_insert(now);
+        (self.last_tick, self.tick) = (self.tick, self.tick_of(now));
+        self.as_of = Some(now);
+        self.cycle_seconds = Some(survey.ended.since(survey.began).max(0) as f64 / 1e6);
+        self.dropped = survey.groups_dropped;
+        self.troubles.clear();
+        let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
+        self.rank_topics();
+        self.groups_of(survey, &topics);
+        self.shrink_indexes(now);
+        if survey.faults.is_empty() {
+            // What nobody claimed belongs to topics that are gone.
+            let gone = std::mem::take(&mut self.stored).into_values();
+            self.unclaimed.extend(gone.map(|s| super::StoredIndex { bytes: Vec::new(), ..s }));
+        }
+    }
+
+    /// Takes a topic; its place, `None` where there is none left.
+    fn topic(&mut self, facts: &TopicFacts) -> Option<u32> {
+        let place = match self.by_name.get(&facts.name) {
+            Some(place) => *place,
+            None if self.topics.len() >= TOPICS => {
+                self.dropped += 1;
+                return None;
+            }
+            None => {
+                let place = self.topics.len() as u32;
+                self.topics.push(Topic { name: Arc::clone(&facts.name), ..Topic::default() });
+                self.by_name.insert(Arc::clone(&facts.name), place);
+                place
+            }
+        };
+        let tick = self.tick;
+        let topic = &mut self.topics[place as usize];
+        let anew = !topic.id.is_empty() && !facts.id.is_empty() && topic.id != facts.id;
+        if !facts.id.is_empty() {
+            topic.id.clone_from(&facts.id);
+        }
+        topic.append_time = facts.append_time.or(topic.append_time);
+        if anew {
+            topic.parts.clear();
+            topic.transactional = false;
+        }
+        self.dropped += facts.partitions.len().saturating_sub(PARTITIONS) as u64;
+        let known = topic.parts.len();
+        let count = facts.partitions.len().min(PARTITIONS);
+        topic.parts.resize_with(count, Part::default);
+        for (i, (part, facts)) in topic.parts.iter_mut().zip(&facts.partitions).enumerate() {
+            if i >= known || anew {
+                (part.end_moved, part.stable_moved, part.dirty) = (tick, tick, anew);
+            }
+            topic.transactional |= part_facts(part, facts, tick);
+        }
+        for (number, facts) in facts.partitions.iter().enumerate().take(PARTITIONS) {
+            if let Some(what) = trouble(facts)
+                && self.troubles.len() < TROUBLES
+            {
+                let (stream, partition) = (Arc::clone(&self.topics[place as usize].name), number as u32);
+                let replicas = (facts.in_sync, facts.replicas);
+                self.troubles.push(PartitionTrouble { stream, partition, what, replicas });
+            }
+        }
+        self.take_stored(place);
+        if anew {
+            for row in self.groups.values_mut().flat_map(|g| &mut g.rows).filter(|r| r.topic == place) {
+                row.stale = row.committed != NONE;
+                (row.trend, row.lost_upto) = (None, 0);
+            }
+        }
+        Some(place)
+    }
+
+    fn rank_topics(&mut self) {
+        if self.rank.len() == self.topics.len() {
+            return;
+        }
+        let mut order: Vec<u32> = (0..self.topics.len() as u32).collect();
+        order.sort_by(|a, b| self.topics[*a as usize].name.cmp(&self.topics[*b as usize].name));
+        self.rank = vec![0; order.len()];
+        for (rank, topic) in order.into_iter().enumerate() {
+            self.rank[topic as usize] = rank as u32;
+        }
+        let rank = &self.rank;
+        for group in self.groups.values_mut() {
+            group.rows.sort_by_key(|r| (rank[r.topic as usize], r.partition));
+        }
+    }
+
+    fn groups_of(&mut self, survey: &Survey, topics: &[Option<u32>]) {
+        for part in self.topics.iter_mut().flat_map(|t| &mut t.parts) {
+            part.targets.clear();
+        }
+        for group in self.groups.values_mut() {
+            group.fresh = false;
+            group.missing = group.missing.saturating_add(1);
+        }
+        let mut order: Vec<&GroupFacts> = survey.groups.iter().collect();
+        order.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut rows = 0;
+        for (n, facts) in order.into_iter().enumerate() {
+            let mut group = self.groups.remove(&facts.name).unwrap_or_default();
+            if n < self.config.groups {
+                self.group(&mut group, facts, topics);
+                rows += group.rows.len();
+            }
+            if n >= self.config.groups || rows > self.config.rows {
+                rows -= group.rows.len().min(rows);
+                self.dropped += 1;
+                continue;
+            }
+            self.groups.insert(Arc::clone(&facts.name), group);
+        }
+        // A survey that could not ask everything may have missed a group; a complete one may not, twice.
+        let complete = survey.faults.is_empty();
+        self.groups.retain(|_, g| g.missing == 0 || !complete || g.missing < GONE);
+        for part in self.topics.iter_mut().flat_map(|t| &mut t.parts) {
+            part.targets.sort_unstable();
+            part.targets.dedup();
+        }
+    }
+
+    fn group(&mut self, group: &mut Group, facts: &GroupFacts, topics: &[Option<u32>]) {
+        let place = |t: u32| topics.get(t as usize).copied().flatten();
+        group.name = Arc::clone(&facts.name);
+        (group.protocol, group.phase, group.missing) = (facts.protocol, facts.phase, 0);
+        group.members = facts.members.as_ref().map(|m| m.len() as u32);
+        group.fault.clone_from(&facts.fault);
+        group.owners.clear();
+        let key = |topic: u32, partition: u32| (self.rank[topic as usize], partition, topic);
+        // (place in the order, position), members and where nothing was committed.
+        let mut wanted: Vec<((u32, u32, u32), u64)> = Vec::new();
+        let mut owned: Vec<((u32, u32, u32), u16)> = Vec::new();
+        for member in facts.members.iter().flatten() {
+            let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY).min(NOBODY);
+            let number = if group.owners.len() < OWNERS { number } else { NOBODY };
+            if number != NOBODY {
+                group.owners.push((Arc::clone(&member.client_id), Arc::clone(&member.host)));
+            }
+            let assigned = member.assigned.iter().filter_map(|(t, p)| Some((key(place(*t)?, *p), number)));
+            owned.extend(assigned);
+        }
+        owned.sort_unstable();
+        if let Some(committed) = &facts.committed {
+            group.fresh = true;
+            group.as_of = facts.committed_at;
+            wanted.extend(committed.iter().filter_map(|c| Some((key(place(c.topic)?, c.partition), c.next))));
+            wanted.sort_unstable();
+            wanted.dedup_by_key(|w| w.0);
+            let uncommitted = self.uncommitted(&wanted, &owned);
+            self.dropped += uncommitted.len().saturating_sub(UNCOMMITTED) as u64;
+            wanted.extend(uncommitted.into_iter().take(UNCOMMITTED).map(|k| (k, NONE)));
+            wanted.sort_unstable();
+            self.rows(group, &wanted);
+        }
+        let (phase, members) = (facts.phase, group.members);
+        let tick = self.tick;
+        let mut known: Option<f32> = None;
+        for row in &mut group.rows {
+            let owner = match owned.binary_search_by_key(&key(row.topic, row.partition), |o| o.0) {
+                Ok(i) => Owns::Member(owned[i].1),
+                Err(_) if facts.protocol == GroupProtocol::Simple => Owns::Unmanaged,
+                Err(_) => match (phase, members) {
+                    (GroupPhase::Empty | GroupPhase::Dead, None | Some(0)) => Owns::NoMembers,
+                    (GroupPhase::Stable, Some(1..)) => Owns::Nobody,
+                    _ => Owns::Unknown,
+                },
+            };
+            row.owner = owner;
+            let absent = matches!(owner, Owns::NoMembers | Owns::Nobody);
+            row.absent_polls = if absent { row.absent_polls.saturating_add(1) } else { 0 };
+            if !absent {
+                row.unmanaged = 0;
+            }
+            let topic = &mut self.topics[row.topic as usize];
+            let part = topic.parts.get_mut(row.partition as usize);
+            if let Some(lag) = part.and_then(|part| fill(row, part, tick)) {
+                *known.get_or_insert(0.0) += lag;
+            }
+        }
+        if group.trend.len() >= TREND {
+            group.trend.pop_front();
+        }
+        group.trend.push_back(known.filter(|_| group.fresh));
+    }
+
+    /// Partitions that a member has, or that lie beside committed ones and are not empty, without a position.
+    fn uncommitted(&self, wanted: &[((u32, u32, u32), u64)], owned: &[((u32, u32, u32), u16)]) -> Vec<(u32, u32, u32)> {
+        let has = |key: &(u32, u32, u32)| wanted.binary_search_by_key(key, |w| w.0).is_ok();
+        let mut found: Vec<(u32, u32, u32)> = owned.iter().map(|o| o.0).filter(|k| !has(k)).collect();
+        for same in wanted.chunk_by(|a, b| a.0.0 == b.0.0) {
+            let (rank, _, topic) = same[0].0;
+            let parts = &self.topics[topic as usize].parts;
+            if parts.len() <= same.len() {
+                continue;
+            }
+            let filled = parts.iter().enumerate().filter(|(_, p)| p.end > p.start);
+            found.extend(filled.map(|(number, _)| (rank, number as u32, topic)).filter(|k| !has(k)));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Merges the positions of now into the rows of before.
+    fn rows(&self, group: &mut Group, wanted: &[((u32, u32, u32), u64)]) {
+        let (tick, last) = (self.tick, self.last_tick);
+        let mut before = std::mem::take(&mut group.rows).into_iter().peekable();
+        group.rows.reserve_exact(wanted.len());
+        let place = |r: &Row| (self.rank[r.topic as usize], r.partition, r.topic);
+        for (key, committed) in wanted {
+            while before.next_if(|r| place(r) < *key).is_some() {}
+            let mut row =
+                before.next_if(|r| place(r) == *key).unwrap_or_else(|| Row::new(key.2, key.1, *committed, tick));
+            row.position(*committed, tick, last);
+            row.polls = row.polls.saturating_add(1);
+            group.rows.push(row);
+        }
+    }
+}
+
+/// Takes what a survey says about a partition; true where it shows transactions.
+fn part_facts(part: &mut Part, facts: &PartitionFacts, tick: u32) -> bool {
+    let known = part.end;
+    // A log that ends before where it ended was cut off or made anew: nothing that was learned holds.
+    if let (Some(before), Some(now)) = (known, facts.end)
+        && now < before
+    {
+        part.index.forget();
+        part.dirty = true;
+    }
+    part.flowing = matches!((known, facts.end), (Some(before), Some(now)) if now > before);
+    if facts.end.is_some() && facts.end != known {
+        part.end_moved = tick;
+        part.rests_until = 0;
+    }
+    let stable = facts.stable_end.or(facts.end);
+    if stable != part.reach() {
+        part.stable_moved = tick;
+    }
+    (part.start, part.end, part.stable_end) = (facts.start, facts.end, facts.stable_end);
+    matches!((facts.stable_end, facts.end), (Some(stable), Some(end)) if stable < end)
+}
+
+fn trouble(facts: &PartitionFacts) -> Option<&'static str> {
+    match facts.leader {
+        None if facts.in_sync == 0 => Some("offline"),
+        None => Some("leaderless"),
+        Some(_) if facts.in_sync < facts.replicas => Some("under_replicated"),
+        Some(_) => None,
+    }
+}
+
+/// Updates a row from its partition; its lag as the broker's tool prints it, `None` where unknown.
+fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
+    let (Some(start), Some(end)) = (part.start, part.end) else { return None };
+    if row.committed == NONE {
+        return None;
+    }
+    row.stale |= row.committed > end;
+    if row.stale {
+        row.unread_since = NEVER;
+        return None;
+    }
+    let counted = row.lost_upto.max(row.committed);
+    if start > counted {
+        // What had expired before the first look is shown, but did not happen while we watched.
+        if row.polls > 1 {
+            row.lost += start - counted;
+        }
+        row.lost_upto = start;
+    }
+    let target = row.committed.max(start);
+    if target >= part.reach().unwrap_or(end) {
+        row.unread_since = NEVER;
+    } else {
+        row.unread_since = row.unread_since.min(tick);
+        part.targets.push(target);
+    }
+    match &mut row.trend {
+        Some(trend) => trend.push(tick, row.committed, end),
+        // Nothing ever moved: there is no direction.
+        None if row.moves == 0 && part.end_moved <= row.first_seen => {}
+        None => row.trend = Some(Box::new(Trend::new(tick, row.committed, end))),
+    }
+    Some((end - row.committed) as f32)
+}

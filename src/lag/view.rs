@@ -1,0 +1,267 @@
+//! The board as pages show it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::age::{Age, age_of};
+use super::board::Board;
+use super::burrow::{BurrowCommit, ENDS_SECONDS, burrow, worst};
+use super::group::{Group, NEVER, NOBODY, NONE, Owns, Row};
+use super::index::Next;
+use super::verdict::{Evidence, Owner, verdict};
+use crate::model::{GroupProtocol, MICROS_PER_SECOND, Timestamp};
+use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, LagRows, LagState, Reason};
+
+/// A lag event older than this says nothing about now. Microseconds.
+const TOLD: i64 = 300 * MICROS_PER_SECOND;
+
+/// Delivered and not acknowledged, by group, stream and partition: how many, and for how many seconds the oldest.
+type Pending<'a> = HashMap<(&'a str, &'a str, u32), (u64, f64)>;
+
+impl Board {
+    /// The view of now. Rows of groups in which nothing changed are those of the view before.
+    pub fn view(&mut self, now: Timestamp) -> Arc<LagCluster> {
+        let mut groups = std::mem::take(&mut self.groups);
+        let pending = self.pending(now);
+        for group in groups.values_mut() {
+            let before = group.view.take();
+            let view = match before {
+                // Nothing new was learned: the values stay as they were.
+                Some(before) if !self.answering => frozen(&before, "lag.reason.unknown.silent", group),
+                Some(before) if !group.fresh => frozen(&before, "lag.reason.unknown.group", group),
+                before => Arc::new(self.group_view(group, before.as_deref(), &pending, now)),
+            };
+            group.view = Some(view);
+        }
+        let views = groups.values().filter_map(|g| g.view.clone()).collect();
+        self.groups = groups;
+        Arc::new(LagCluster {
+            cluster: self.config.cluster.clone(),
+            kind: self.config.kind,
+            as_of: self.as_of,
+            answering: self.answering,
+            cycle_seconds: self.cycle_seconds,
+            faults: self.faults.clone(),
+            groups: views,
+            troubles: self.troubles.clone(),
+            dropped: self.dropped,
+            told: self.told.clone(),
+            ..LagCluster::default()
+        })
+    }
+
+    fn pending(&self, now: Timestamp) -> Pending<'_> {
+        let ours = self.told.iter().filter(|t| t.cluster == self.config.cluster && now.since(t.at) < TOLD);
+        ours.filter_map(|t| {
+            let waited = t.oldest_pending_seconds? + now.since(t.at).max(0) as f64 / 1e6;
+            Some(((t.group.as_str(), t.stream.as_str(), t.partition), (t.pending?, waited)))
+        })
+        .collect()
+    }
+
+    fn group_view(
+        &self,
+        group: &mut Group,
+        before: Option<&GroupView>,
+        pending: &Pending<'_>,
+        now: Timestamp,
+    ) -> GroupView {
+        let mut rows = std::mem::take(&mut group.rows);
+        let views: Vec<LagRow> = rows.iter_mut().map(|row| self.row_view(row, group, pending, now)).collect();
+        group.rows = rows;
+        let views: LagRows = match before {
+            Some(before) if *before.rows == *views => before.rows.clone(),
+            _ => views.into(),
+        };
+        let unread = || views.iter().filter(|r| r.readable.is_some_and(|n| n > 0));
+        let age = if unread().any(|r| r.next_unread_age_seconds.is_none()) {
+            None
+        } else {
+            views.iter().filter_map(|r| r.next_unread_age_seconds).max_by(f64::total_cmp)
+        };
+        let drain = if unread().any(|r| r.drain_seconds.is_none()) {
+            None
+        } else {
+            unread().filter_map(|r| r.drain_seconds).max_by(f64::total_cmp)
+        };
+        let sum = |values: &mut dyn Iterator<Item = Option<i64>>| {
+            values.flatten().fold(None, |sum: Option<i64>, n| Some(sum.unwrap_or(0).saturating_add(n)))
+        };
+        let (state, reason) = match views.iter().max_by_key(|r| r.state) {
+            Some(worst) => (worst.state, worst.reason),
+            None => without_rows(group),
+        };
+        let rates: Vec<f64> = views.iter().filter_map(|r| r.commit_rate).collect();
+        GroupView {
+            group: Arc::clone(&group.name),
+            protocol: group.protocol,
+            phase: group.phase,
+            members: group.members,
+            state,
+            reason,
+            burrow: worst(views.iter().map(|r| r.burrow)),
+            lag_messages: sum(&mut views.iter().map(|r| r.lag_messages)),
+            unknown_partitions: views.iter().filter(|r| r.lag_messages.is_none()).count() as u32,
+            next_unread_age_seconds: age,
+            drain_seconds: drain,
+            commit_rate: (!rates.is_empty()).then(|| rates.iter().sum()),
+            lost_messages: views.iter().map(|r| r.lost_messages).sum(),
+            trend: group.trend.iter().copied().collect(),
+            as_of: group.as_of,
+            fault: group.fault.clone(),
+            rows: views,
+        }
+    }
+
+    fn row_view(&self, row: &mut Row, group: &Group, pending: &Pending<'_>, now: Timestamp) -> LagRow {
+        let topic = &self.topics[row.topic as usize];
+        let part = topic.parts.get(row.partition as usize);
+        let since = |t: u32| f64::from(self.tick.saturating_sub(t)) / 10.0;
+        let committed = (row.committed != NONE).then_some(row.committed);
+        let (start, end) = part.map_or((None, None), |p| (p.start, p.end));
+        let reach = part.and_then(|p| p.reach());
+        let known = committed.filter(|_| !row.stale);
+        let mut readable = None;
+        let mut age = Age::default();
+        if let (Some(part), Some(committed), Some(start), Some(reach)) = (part, known, start, reach) {
+            let target = committed.max(start);
+            let next = if target >= reach { Next::Nothing } else { part.index.next(target, topic.look(part, now)) };
+            readable = Some(if next == Next::Nothing { 0 } else { reach - target });
+            age = age_of(next, now);
+        }
+        let nothing_left = age.method == AgeMethod::CaughtUp;
+        let trend = row.trend.as_deref();
+        let slope = trend.filter(|_| row.unread_since != NEVER).and_then(super::Trend::slope);
+        let commit_rate = match trend {
+            Some(trend) => trend.commit_rate(),
+            None => (row.polls > 1 && known.is_some()).then_some(0.0),
+        };
+        let evidence = Evidence {
+            answered: self.answering,
+            positions: group.fresh,
+            committed,
+            start,
+            stable_end: part.and_then(|p| p.stable_end),
+            end,
+            stale: row.stale,
+            owner: match row.owner {
+                Owns::Unknown => Owner::Unknown,
+                Owns::Unmanaged => Owner::Unmanaged,
+                Owns::NoMembers => Owner::NoMembers,
+                Owns::Nobody => Owner::Nobody,
+                Owns::Member(_) => Owner::Somebody,
+            },
+            absent_polls: row.absent_polls.into(),
+            commits_unmanaged: row.unmanaged > 1,
+            polls: row.polls.into(),
+            watched: since(row.first_seen),
+            unmoved: since(row.moved_at),
+            pause: (row.moves > 1).then(|| f64::from(row.pause) / 10.0),
+            unread_for: if row.unread_since == NEVER { 0.0 } else { since(row.unread_since) },
+            quiet: part.map_or(0.0, |p| since(p.end_moved)),
+            stable_quiet: part.map_or(0.0, |p| since(p.stable_moved)),
+            rewound_from: (row.rewound_from > 0).then_some(row.rewound_from),
+            nothing_left,
+            transactional: topic.transactional,
+            age,
+            slope,
+            commit_rate,
+            pending: pending.get(&(&*group.name, &*topic.name, row.partition)).copied(),
+            was: row.state,
+        };
+        let (state, reason) = verdict(&evidence);
+        row.state = state;
+        let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty < 0.0);
+        let samples = self.samples(row, end);
+        LagRow {
+            stream: Arc::clone(&topic.name),
+            partition: row.partition,
+            committed,
+            start,
+            end,
+            lag_messages: known.zip(end).and_then(|(c, e)| i64::try_from(e.checked_sub(c)?).ok()),
+            readable,
+            next_unread_age_seconds: age.seconds,
+            age_bounds: age.bounds,
+            method: age.method,
+            confidence: age.confidence,
+            drain_seconds: drains.zip(readable).map(|(s, n)| n as f64 / -s.per_second).filter(|d| d.is_finite()),
+            commit_rate,
+            state,
+            reason,
+            burrow: self.burrow(row, end, &samples),
+            lost_messages: row.lost,
+            samples: if matches!(state, LagState::Ok | LagState::Idle) {
+                Vec::new()
+            } else {
+                samples.iter().map(|(t, c, e)| (self.tick.saturating_sub(*t) / 10, *c, *e)).collect()
+            },
+            owner: match row.owner {
+                Owns::Member(i) if i != NOBODY => group.owners.get(usize::from(i)).cloned(),
+                _ => None,
+            },
+        }
+    }
+
+    /// (time, committed, end) as kept; of a row at rest what it was at first and is now.
+    fn samples(&self, row: &Row, end: Option<u64>) -> Vec<(u32, u64, u64)> {
+        match (&row.trend, end) {
+            (_, None) => Vec::new(),
+            _ if row.committed == NONE => Vec::new(),
+            (Some(trend), _) => trend.samples().collect(),
+            (None, Some(end)) if row.first_seen < self.tick => {
+                vec![(row.first_seen, row.committed, end), (self.tick, row.committed, end)]
+            }
+            (None, Some(end)) => vec![(self.tick, row.committed, end)],
+        }
+    }
+
+    fn burrow(&self, row: &Row, end: Option<u64>, samples: &[(u32, u64, u64)]) -> &'static str {
+        let Some(end) = end.filter(|_| row.committed != NONE) else { return "NOTFOUND" };
+        let lag = end.saturating_sub(row.committed);
+        if lag == 0 {
+            return "OK";
+        }
+        let alive = matches!(row.owner, Owns::Member(_));
+        let mut commits: Vec<BurrowCommit> = Vec::with_capacity(samples.len());
+        let recent = |at: u32| self.tick.saturating_sub(at) <= ENDS_SECONDS * 10;
+        let mut ends = vec![end];
+        ends.extend(samples.iter().filter(|s| recent(s.0)).map(|s| s.2));
+        for (at, position, end) in samples {
+            if alive || commits.last().is_none_or(|last| last.position != *position) {
+                let (lag, at) = (Some(end.saturating_sub(*position)), f64::from(*at) / 10.0);
+                commits.push(BurrowCommit { at, position: *position, lag });
+            }
+        }
+        burrow(&commits, &ends, lag, f64::from(self.tick) / 10.0)
+    }
+}
+
+/// State of a group that has no rows.
+fn without_rows(group: &Group) -> (LagState, Reason) {
+    let (state, key) = match group.protocol {
+        GroupProtocol::Share => (LagState::Unknown, "lag.reason.unknown.share"),
+        _ if group.fresh => (LagState::NeverCommitted, "lag.reason.never.group"),
+        _ => (LagState::Unknown, "lag.reason.unknown.group"),
+    };
+    (state, Reason { key, numbers: [0.0; 3] })
+}
+
+/// The values of before, said to be so.
+fn frozen(before: &Arc<GroupView>, key: &'static str, group: &mut Group) -> Arc<GroupView> {
+    if before.state == LagState::Unknown && before.reason.key == key && before.fault == group.fault {
+        return Arc::clone(before);
+    }
+    let reason = Reason { key, numbers: [0.0; 3] };
+    for row in &mut group.rows {
+        row.state = LagState::Unknown;
+    }
+    let rows = before.rows.iter().map(|row| LagRow { state: LagState::Unknown, reason, ..row.clone() });
+    Arc::new(GroupView {
+        state: LagState::Unknown,
+        reason,
+        fault: group.fault.clone(),
+        rows: rows.collect(),
+        ..GroupView::clone(before)
+    })
+}

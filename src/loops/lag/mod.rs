@@ -1,0 +1,244 @@
+//! One thread per cluster that watches its groups: survey, questions, view, on a schedule, never because of a page.
+//!
+//! ```text
+//! Observe.survey -> Board.absorb -> questions <-> Observe.positions_at (some rounds) -> view -> watch<Arc<LagBoard>>
+//! ```
+
+mod told;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use regex::{RegexSet, RegexSetBuilder};
+use tokio::sync::watch;
+
+use super::DlqKeeper;
+use crate::broker::{Observe, Stop};
+use crate::lag::{Board, BoardConfig, StoredIndex};
+use crate::model::{LagSpec, StreamSpec, Survey, Timestamp};
+use crate::snapshot::{LagBoard, LagCluster, Snapshot};
+use crate::store::TimesFile;
+use told::Told;
+
+/// Questions in one round: one request per broker carries them all.
+const QUESTIONS: usize = 4_000;
+/// Rounds of questions after one survey: an age that was never known takes about ten in all.
+const ROUNDS: usize = 8;
+/// Records read after one survey, where reading is allowed.
+const READS: usize = 200;
+/// A round of questions or reads may take so long.
+const ROUND: Duration = Duration::from_secs(5);
+/// How often changed time indexes are stored, and how many at once: a cache need not be newer.
+const STORE: (Duration, usize) = (Duration::from_secs(60), 20_000);
+/// How often a waiting loop looks whether it has to stop.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes that the compiled `include` or `exclude` may take.
+const PATTERN_BYTES: usize = 16 << 20;
+
+/// Watches the groups of one cluster.
+pub struct LagLoop {
+    /// Cluster by name.
+    pub cluster: String,
+    /// `kafka` or `embedded`.
+    pub kind: &'static str,
+    /// Asks the cluster.
+    pub observe: Box<dyn Observe>,
+    /// How.
+    pub spec: LagSpec,
+    /// Streams of this cluster; those of role `lag` are read for lag events, others are not touched.
+    pub streams: Vec<StreamSpec>,
+    /// Keeps the time indexes over restarts, shared by all clusters; `None`: every start is a cold one.
+    pub times: Option<Arc<Mutex<TimesFile>>>,
+    /// Keeps the dead letters of this cluster from the same surveys, and answers peeks in the pauses; `None`: nobody does.
+    pub letters: Option<DlqKeeper>,
+    /// What we read ourselves: the records at its ends are known with their times.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Place of this cluster in the board; see [`LagLoop::empty`].
+    pub slot: usize,
+    /// To the engine's tick: newest wins. All loops send to the same one, each changes its own place.
+    pub out: watch::Sender<Arc<LagBoard>>,
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+    /// Asks to stop.
+    pub stop: Stop,
+}
+
+impl LagLoop {
+    /// The board before the first survey: every cluster by name and kind, in the order of their slots.
+    #[must_use]
+    pub fn empty(clusters: &[(String, &'static str)]) -> LagBoard {
+        let cluster = |(name, kind): &(String, &'static str)| {
+            Arc::new(LagCluster { cluster: name.clone(), kind, ..LagCluster::default() })
+        };
+        LagBoard { clusters: clusters.iter().map(cluster).collect() }
+    }
+
+    /// Runs until stopped.
+    pub fn run(mut self) {
+        let mut board = Board::new(BoardConfig {
+            cluster: self.cluster.clone(),
+            kind: self.kind,
+            groups: self.spec.groups,
+            rows: self.spec.rows,
+            read_records: self.spec.read_records,
+        });
+        self.load(&mut board);
+        let names = Names::of(&self.spec);
+        let mut told = Told::new(&self.streams);
+        let mut stored = Instant::now();
+        while !self.stop.is_set() {
+            let began = Instant::now();
+            let mut survey = self.observe.survey(self.spec.deadline);
+            survey.groups.retain(|g| names.wanted(&g.name));
+            survey.faults.extend(names.fault.clone());
+            if survey.answered {
+                told.read(self.observe.as_mut(), &mut survey, (self.now)());
+            }
+            board.absorb(&survey);
+            board.told(told.newest());
+            self.learn(&mut board);
+            self.ask(&mut board, began);
+            let view = board.view((self.now)());
+            self.out.send_modify(|all| {
+                let all = Arc::make_mut(all);
+                if let Some(place) = all.clusters.get_mut(self.slot) {
+                    *place = view;
+                }
+            });
+            if stored.elapsed() >= STORE.0 {
+                self.store(&mut board);
+                stored = Instant::now();
+            }
+            // Letters after lag: a breakdown may wait.
+            if let Some(letters) = &mut self.letters {
+                letters.absorb(&survey, self.observe.as_mut());
+            }
+            drop(survey);
+            self.rest(&mut board, began + self.spec.interval);
+        }
+        self.store(&mut board);
+    }
+
+    /// The pause until the next survey: people's questions are answered, and what we read meanwhile is learned.
+    fn rest(&mut self, board: &mut Board, until: Instant) {
+        while !self.stop.is_set() && Instant::now() < until {
+            self.learn(board);
+            let a_while = until.min(Instant::now() + LOOK);
+            match &mut self.letters {
+                Some(letters) => letters.attend(self.observe.as_mut(), a_while, &self.stop),
+                None => std::thread::sleep(a_while.saturating_duration_since(Instant::now())),
+            }
+        }
+    }
+
+    /// Records that we read ourselves, with their times: exact, and they cost the cluster nothing.
+    fn learn(&mut self, board: &mut Board) {
+        if !self.snapshots.has_changed().unwrap_or(false) {
+            return;
+        }
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        for source in snapshot.sources.iter().filter(|s| *s.key.cluster == *self.cluster) {
+            if let Some(last) = source.last {
+                board.learn(&source.key.stream, source.key.partition, last, (self.now)());
+            }
+        }
+    }
+
+    /// Asks for what would narrow the ages most, within half of the interval.
+    fn ask(&mut self, board: &mut Board, began: Instant) {
+        let deadline = ROUND.min(self.spec.deadline);
+        for _ in 0..ROUNDS {
+            let questions = board.questions((self.now)(), QUESTIONS);
+            if questions.is_empty() || self.stop.is_set() {
+                break;
+            }
+            let answers = self.observe.positions_at(&questions, deadline);
+            board.answered(&questions, &answers, (self.now)());
+            if began.elapsed() > self.spec.interval / 2 {
+                break;
+            }
+        }
+        let reads = board.reads((self.now)(), READS);
+        if !reads.is_empty() && !self.stop.is_set() {
+            let found = self.observe.first_records(&reads, deadline);
+            board.was_read(&reads, &found, (self.now)());
+        }
+    }
+
+    fn load(&self, board: &mut Board) {
+        let Some(times) = &self.times else { return };
+        let loaded = times.lock().unwrap_or_else(PoisonError::into_inner).load(&self.cluster);
+        match loaded {
+            Ok((rows, damaged)) => {
+                if damaged > 0 {
+                    tracing::warn!(cluster = %self.cluster, damaged, "some stored record times were damaged and left out");
+                }
+                for (stream, partition, bytes) in rows {
+                    board.restore(StoredIndex { stream, partition, bytes });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(cluster = %self.cluster, %error, "no stored record times; they will be learned again")
+            }
+        }
+    }
+
+    fn store(&self, board: &mut Board) {
+        let Some(times) = &self.times else { return };
+        let changed = board.changed_indexes(STORE.1);
+        if changed.is_empty() {
+            return;
+        }
+        let rows: Vec<_> = changed.into_iter().map(|c| (c.stream, c.partition, c.bytes)).collect();
+        let saved = times.lock().unwrap_or_else(PoisonError::into_inner).save(&self.cluster, &rows);
+        if let Err(error) = saved {
+            // A cache: after a restart these are learned again.
+            tracing::warn!(cluster = %self.cluster, %error, "record times could not be stored");
+        }
+    }
+}
+
+/// Which groups are watched.
+struct Names {
+    include: Option<RegexSet>,
+    exclude: Option<RegexSet>,
+    /// Why one of them could not be used; then it leaves nothing out.
+    fault: Option<String>,
+}
+
+impl Names {
+    fn of(spec: &LagSpec) -> Self {
+        let mut fault = None;
+        let mut compiled = |patterns: &[String]| {
+            let set = RegexSetBuilder::new(patterns).size_limit(PATTERN_BYTES).build();
+            match set {
+                Ok(set) => Some(set).filter(|_| !patterns.is_empty()),
+                Err(error) => {
+                    fault = Some(format!("[lag] include or exclude: {error}"));
+                    None
+                }
+            }
+        };
+        let (include, exclude) = (compiled(&spec.include), compiled(&spec.exclude));
+        Self { include, exclude, fault }
+    }
+
+    fn wanted(&self, group: &str) -> bool {
+        self.include.as_ref().is_none_or(|i| i.is_match(group))
+            && !self.exclude.as_ref().is_some_and(|e| e.is_match(group))
+    }
+}
+
+/// Names of the topics in a survey, for readers of lag events.
+fn ends(survey: &Survey) -> impl Iterator<Item = (&Arc<str>, u32, u64, u64)> {
+    survey.topics.iter().flat_map(|topic| {
+        topic
+            .partitions
+            .iter()
+            .enumerate()
+            .filter_map(|(number, p)| Some((&topic.name, number as u32, p.start?, p.stable_end.or(p.end)?)))
+    })
+}
+
+#[cfg(test)]
+mod tests;
