@@ -210,9 +210,11 @@ impl KafkaMove {
         }
         // Every record is acknowledged or refused before the positions are sent: the reason of a refusal is known.
         producer.flush(left(until))?;
-        if let Some(code) = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+        let failed = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = failed.filter(|code| refused(*code)) {
             return Err(KafkaError::MessageProduction(code));
         }
+        // A transaction that failed otherwise says why as soon as more is asked of it.
         let metadata = group.group_metadata().ok_or_else(canceled)?;
         tracing::trace!(stream, records = out.len(), "redrive");
         producer.send_offsets_to_transaction(progress, &metadata, left(until))
