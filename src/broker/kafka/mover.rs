@@ -53,8 +53,10 @@ impl ProducerContext for Said {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let Err((error, _)) = result else { return };
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        // What follows a refusal fails with it: the first one is the reason.
-        *failed = failed.or(error.rdkafka_error_code());
+        // What follows a refusal is thrown away, and that may be reported first: the refusal is the reason.
+        if failed.is_none_or(|code| matches!(code, Code::PurgeQueue | Code::PurgeInflight)) {
+            *failed = error.rdkafka_error_code().or(*failed);
+        }
     }
 }
 
@@ -157,7 +159,9 @@ impl KafkaMove {
             return Err(MoveError::Refused(format!("no such stream: {stream}")));
         };
         let mut asked = TopicPartitionList::new();
-        topic.partitions().iter().for_each(|p| drop(asked.add_partition(stream, p.id())));
+        for partition in topic.partitions() {
+            asked.add_partition(stream, partition.id());
+        }
         let committed = group.committed_offsets(asked, left(until)).map_err(unavailable)?;
         let mut progress = Vec::new();
         for element in committed.elements() {
@@ -206,9 +210,11 @@ impl KafkaMove {
         }
         // Every record is acknowledged or refused before the positions are sent: the reason of a refusal is known.
         producer.flush(left(until))?;
-        if let Some(code) = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+        let failed = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = failed.filter(|code| refused(*code)) {
             return Err(KafkaError::MessageProduction(code));
         }
+        // A transaction that failed otherwise says why as soon as more is asked of it.
         let metadata = group.group_metadata().ok_or_else(canceled)?;
         tracing::trace!(stream, records = out.len(), "redrive");
         producer.send_offsets_to_transaction(progress, &metadata, left(until))
