@@ -79,7 +79,11 @@ fn the_checks_can_fail() {
     wrong(LagRow { lag_messages: Some(299), ..good.clone() });
     wrong(LagRow { drain_seconds: Some(f64::NAN), ..good.clone() });
     world.committed = Some(600);
-    assert_eq!(faults(&world, &LagRow { lag_messages: Some(0), ..good }).len(), 2, "an age and bounds of nothing");
+    assert_eq!(
+        faults(&world, &LagRow { lag_messages: Some(0), age_bounds: Some((1.0, 2.0)), ..good }).len(),
+        2,
+        "an age and bounds of nothing"
+    );
 }
 
 #[test]
@@ -495,15 +499,14 @@ fn scale() {
         let topic = |t: u64| TopicFacts {
             name: format!("topic-{t:04}").into(),
             append_time: Some(true),
-            partitions: (0..16).map(part).collect(),
+            partitions: (0..40).map(part).collect(),
             ..TopicFacts::default()
         };
         let committed = |g: u64| {
-            let at = |i: u64| (g * 40 + i) % 16_000;
             (0..40)
                 .map(|i| Committed {
-                    topic: (at(i) / 16) as u32,
-                    partition: (at(i) % 16) as u32,
+                    topic: (g % 400) as u32,
+                    partition: i as u32,
                     next: 50_000 + 999 * n + g % 100,
                     committed_at: None,
                 })
@@ -520,7 +523,7 @@ fn scale() {
             began: at,
             ended: at,
             answered: true,
-            topics: (0..1_000).map(topic).collect(),
+            topics: (0..400).map(topic).collect(),
             groups: (0..4_000).map(group).collect(),
             ..Survey::default()
         }

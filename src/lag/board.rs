@@ -76,6 +76,9 @@ pub(super) struct Part {
     pub start: Option<u64>,
     pub stable_end: Option<u64>,
     pub end: Option<u64>,
+    /// The ends as they were last known, also while they are not.
+    pub last_end: Option<u64>,
+    pub last_stable: Option<u64>,
     /// When the end was last seen to move, as a time of rows.
     pub end_moved: u32,
     pub stable_moved: u32,

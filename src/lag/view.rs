@@ -15,6 +15,9 @@ use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, LagRows, LagStat
 /// A lag event older than this says nothing about now. Microseconds.
 const TOLD: i64 = 300 * MICROS_PER_SECOND;
 
+/// How sure a shrinking lag must be before an end of it is foretold, in standard deviations.
+const DRAINS: f64 = -1.0;
+
 /// Delivered and not acknowledged, by group, stream and partition: how many, and for how many seconds the oldest.
 type Pending<'a> = HashMap<(&'a str, &'a str, u32), (u64, f64)>;
 
@@ -170,7 +173,7 @@ impl Board {
         };
         let (state, reason) = verdict(&evidence);
         row.state = state;
-        let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty < 0.0);
+        let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty <= DRAINS);
         let samples = self.samples(row, end);
         LagRow {
             stream: Arc::clone(&topic.name),
