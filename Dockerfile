@@ -14,15 +14,21 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cp target/dist/streamgauge /streamgauge
 
 FROM debian:12.12-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/streamgauge --create-home --shell /usr/sbin/nologin streamgauge
+# The authorities that sign the certificates of brokers elsewhere: SASL_SSL and SSL look for them by themselves.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --home-dir /var/lib/streamgauge --create-home --shell /usr/sbin/nologin streamgauge
 COPY --from=build /streamgauge /usr/local/bin/streamgauge
 USER streamgauge
-# The default data directory lies in the working directory.
+# The default data directory lies in the working directory. What a container is told: a file by --config, and
+# STREAMGAUGE_LISTEN, STREAMGAUGE_DATA_DIR, STREAMGAUGE_PUBLIC_URL, STREAMGAUGE_LOG_FORMAT. It listens on its own
+# loopback until a configuration with [auth] says otherwise (docker-compose.yml shows one).
 WORKDIR /var/lib/streamgauge
 VOLUME ["/var/lib/streamgauge"]
 EXPOSE 8080
 # The image has no HTTP client; the shell's own sockets are enough to ask whether the process works.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["bash", "-c", \
-  "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /livez HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r -t 4 line <&3 && [[ $line == *' 200 '* ]]"]
+  "port=${STREAMGAUGE_LISTEN##*:}; exec 3<>/dev/tcp/127.0.0.1/${port:-8080} && printf 'GET /livez HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r -t 4 line <&3 && [[ $line == *' 200 '* ]]"]
 ENTRYPOINT ["streamgauge"]
 CMD ["serve"]

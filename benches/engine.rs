@@ -1,130 +1,30 @@
 //! Speed and memory of the engine: `cargo bench --bench engine`.
 //!
-//! The load: transactions of five events each, with ids of 36 bytes, interleaved as a busy log is;
-//! 100,000 events per second of log time, a tick every 250 ms of it, a checkpoint every second.
+//! The load (`load/mod.rs`): 100,000 events per second of log time, a tick every 250 ms of it, a checkpoint every second.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod load;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
+use load::{BATCH, EVENTS, Load, Log};
+use streamgauge::engine::Restore;
 use streamgauge::engine::histogram::{Histogram, code_of};
-use streamgauge::engine::{Engine, EngineConfig, Restore};
-use streamgauge::model::{
-    Batch, Began, BlobKey, Event, FlowSpec, Role, SourceKey, SourceOpen, Tail, TextSpan, Timestamp,
-};
+use streamgauge::store::{RedbState, StateStore as _};
 
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
 
-const STAGES: [&str; 5] = ["order.placed", "payment.authorized", "stock.reserved", "order.packed", "order.shipped"];
 const PER_SECOND: i64 = 100_000;
-const BATCH: i64 = 512;
-/// Microseconds of log time per event.
-const STEP: i64 = 1_000_000 / PER_SECOND;
-/// Transactions between two events of one transaction.
-const SPREAD: i64 = 2_000;
 
 fn main() {
     divan::main();
 }
 
-fn flow(name: &str) -> FlowSpec {
-    FlowSpec {
-        name: name.to_owned(),
-        stages: STAGES.map(str::to_owned).to_vec(),
-        ends_at: vec![STAGES[4].to_owned()],
-        timeout: Some(std::time::Duration::from_secs(900)),
-        stage_deadlines: vec![],
-    }
-}
-
-/// A log that never ends.
-struct Log {
-    source: Arc<SourceKey>,
-    flows: Vec<String>,
-    next: i64,
-}
-
-impl Log {
-    fn new(flows: usize) -> (Self, Engine) {
-        let flows: Vec<String> = (0..flows).map(|i| format!("checkout-{i}")).collect();
-        let source =
-            Arc::new(SourceKey { cluster: "main".into(), stream: "orders".into(), generation: 0, partition: 0 });
-        let config = EngineConfig { flows: flows.iter().map(|f| flow(f)).collect(), ..EngineConfig::default() };
-        let mut engine = Engine::new(config);
-        engine.open(&SourceOpen {
-            source: Arc::clone(&source),
-            incarnation: "1".to_owned(),
-            next: 0,
-            log_start: 0,
-            began: Began::Beginning,
-            role: Role::Events,
-            append_time: true,
-            at: Timestamp(0),
-        });
-        (Self { source, flows, next: 0 }, engine)
-    }
-
-    fn time(&self) -> Timestamp {
-        Timestamp(1_800_000_000_000_000 + self.next * STEP)
-    }
-
-    fn batch(&mut self) -> Batch {
-        let mut text = String::with_capacity(128 * BATCH as usize);
-        let mut events = Vec::with_capacity(BATCH as usize);
-        let from = self.next;
-        for position in from..from + BATCH {
-            // Groups of SPREAD transactions go through their stages together.
-            let (group, within) = (position / (SPREAD * 5), position % (SPREAD * 5));
-            let (stage, tx) = ((within / SPREAD) as usize, group * SPREAD + within % SPREAD);
-            let mut span = |s: &str| {
-                let start = text.len() as u32;
-                text.push_str(s);
-                TextSpan { start, len: s.len() as u32 }
-            };
-            self.next = position;
-            let at = self.time();
-            events.push(Event {
-                position: position as u64,
-                record_time: Some(at),
-                event_time: Some(at.plus(-(tx * 7_919 % 5_000))),
-                id: span(&format!("0190c0de-{:04x}-7000-8000-{position:012x}", position % 9_973)),
-                transaction: span(&format!("0190feed-{:04x}-7000-8000-{tx:012x}", tx % 9_973)),
-                flow: span(&self.flows[tx as usize % self.flows.len()]),
-                stage: span(STAGES[stage]),
-                ..Event::default()
-            });
-        }
-        self.next = from + BATCH;
-        let (from, to) = (from as u64, self.next as u64);
-        Batch { source: Arc::clone(&self.source), from, to, events, text, observed: self.time(), leader_epoch: 0 }
-    }
-
-    fn tail(&self) -> Tail {
-        let next = self.next as u64;
-        Tail { source: Arc::clone(&self.source), next, end: next, log_start: 0, at: self.time() }
-    }
-
-    /// Reads `transactions` whole ones, with ticks as time passes.
-    fn read(&mut self, engine: &mut Engine, transactions: i64) {
-        let mut ticked = self.next / (PER_SECOND / 4);
-        while self.next < transactions * 5 {
-            engine.apply(&self.batch());
-            if self.next / (PER_SECOND / 4) > ticked {
-                ticked = self.next / (PER_SECOND / 4);
-                engine.tail(&self.tail());
-                engine.tick(self.time());
-            }
-        }
-    }
-}
-
 /// Per event, steady state: 480,000 transactions in the table, 6 million ids remembered. Ticks are not counted.
 #[divan::bench(sample_count = 40, sample_size = 20)]
 fn apply(bencher: Bencher) {
-    let (mut log, mut engine) = Log::new(1);
-    log.read(&mut engine, 400_000);
+    let (mut log, mut engine) = Log::new(Load::default());
+    log.read(&mut engine, 400_000 * EVENTS);
     let state = std::cell::RefCell::new((log, engine));
     let next = || state.borrow_mut().0.batch();
     bencher.counter(ItemsCount::new(BATCH as usize)).with_inputs(next).bench_local_values(|batch| {
@@ -136,8 +36,8 @@ fn apply(bencher: Bencher) {
 /// Per event, all included: batches, ticks (4 per second of log time) and checkpoints (1 per second).
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn whole_second(bencher: Bencher) {
-    let (mut log, mut engine) = Log::new(1);
-    log.read(&mut engine, 300_000);
+    let (mut log, mut engine) = Log::new(Load::default());
+    log.read(&mut engine, 300_000 * EVENTS);
     engine.checkpoint();
     let state = std::cell::RefCell::new((log, engine));
     let next = || {
@@ -162,7 +62,7 @@ fn whole_second(bencher: Bencher) {
 /// Memory (`max alloc`) of 600,000 transactions with their 3 million event ids.
 #[divan::bench(sample_count = 1, sample_size = 1)]
 fn memory_of_600_000_transactions() -> usize {
-    let (mut log, mut engine) = Log::new(1);
+    let (mut log, mut engine) = Log::new(Load::default());
     while log.next < 3_000_000 {
         engine.apply(&log.batch()); // no tick: nothing leaves
         if log.next % (PER_SECOND / BATCH * BATCH) == 0 {
@@ -174,8 +74,8 @@ fn memory_of_600_000_transactions() -> usize {
 
 #[divan::bench(args = [1, 20, 200])]
 fn tick(bencher: Bencher, flows: usize) {
-    let (mut log, mut engine) = Log::new(flows);
-    log.read(&mut engine, 300_000);
+    let (mut log, mut engine) = Log::new(Load { flows, ..Load::default() });
+    log.read(&mut engine, 300_000 * EVENTS);
     let mut turn = || {
         log.next += PER_SECOND / 4;
         (log.tail(), log.time())
@@ -216,20 +116,45 @@ fn histogram_quantile(bencher: Bencher) {
     bencher.bench_local(|| black_box(&hist).quantile(0.99));
 }
 
-/// From blobs to an engine: 100,000 transactions in flight, 10,000 series (200 flows, five stages).
-#[divan::bench(sample_count = 5, sample_size = 1)]
-fn restore(bencher: Bencher) {
-    let (mut log, mut engine) = Log::new(200);
-    while log.next < 500_000 {
-        engine.apply(&log.batch());
-    }
-    engine.tail(&log.tail());
-    engine.tick(log.time());
-    let blobs: BTreeMap<BlobKey, Vec<u8>> = engine.checkpoint().changes.puts.into_iter().collect();
-    let config = EngineConfig { flows: log.flows.iter().map(|f| flow(f)).collect(), ..EngineConfig::default() };
+/// All quantiles' material of one tick: 100 series of 60 seconds each.
+#[divan::bench]
+fn histogram_merge_100_series_of_60(bencher: Bencher) {
+    let seconds: Vec<Histogram> = (0..6_000i64)
+        .map(|n| {
+            let mut hist = Histogram::default();
+            (0..200i64).for_each(|i| hist.add(code_of(100_000 + (i * 7_919 + n * 104_729) % 400_000), 1));
+            hist
+        })
+        .collect();
     bencher.bench_local(|| {
-        let mut restore = Restore::new(config.clone());
-        blobs.iter().for_each(|(key, bytes)| restore.blob(*key, bytes));
-        restore.finish().map(|e| e.positions())
+        let mut p99 = 0;
+        for series in seconds.chunks(60) {
+            let mut sum = Histogram::default();
+            series.iter().for_each(|second| sum.merge(black_box(second)));
+            p99 ^= sum.quantile(0.99).unwrap_or_default();
+        }
+        p99
+    });
+}
+
+/// From the file to an engine that goes on: 100,000 transactions in flight, 200 flows of 50 stages (10,000 series)
+/// with a quarter of an hour of seconds behind them. Opening checks the file's integrity.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn restart(bencher: Bencher) {
+    let load = Load { flows: 200, kinds: 10, per_second: 500, spread: 2_000, ends: false };
+    let (mut log, mut engine) = Log::new(load);
+    log.read(&mut engine, 100_000 * EVENTS);
+    engine.tail(&log.tail());
+    assert_eq!(engine.tick(log.time()).flows.iter().map(|f| f.totals.in_flight).sum::<u64>() / 1_000, 100);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state.redb");
+    RedbState::open(&path).and_then(|mut s| s.commit(&engine.checkpoint().changes)).expect("stored");
+    println!("state file of {} MB", std::fs::metadata(&path).expect("written").len() >> 20);
+    bencher.bench_local(|| {
+        let mut restore = Restore::new(load.config());
+        let mut store = RedbState::open(&path).expect("opened");
+        store.load(&mut |key, bytes| restore.blob(key, bytes)).expect("read");
+        let mut engine = restore.finish().expect("restored");
+        engine.tick(log.time())
     });
 }

@@ -46,7 +46,7 @@ fn commit(bencher: Bencher, pages: u64) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = RedbState::open(&dir.path().join("state.redb")).expect("an open store");
     let changes = Changes {
-        puts: (0..pages).map(|number| (BlobKey { kind: 3, number }, vec![number as u8; 65_536])).collect(),
+        puts: (0..pages).map(|number| (BlobKey { kind: 3, number }, vec![number as u8; 65_536].into())).collect(),
         deletes: Vec::new(),
     };
     bencher.bench_local(|| store.commit(&changes).expect("durable"));

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use streamgauge::broker::kafka::{KafkaConfig, KafkaRead};
 use streamgauge::broker::{ClusterHealth, Read as _, ReadContext, Stop};
+use streamgauge::decode::Spares;
 use streamgauge::model::{Format, Input, Positions, Role, SourcePosition, Start, StreamName, StreamSpec, Timestamp};
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ fn main() {
     let (samples, _samples) = sync_channel(1);
     let (health, _health) = watch::channel(ClusterHealth::default());
     let (durable, positions) = watch::channel(Arc::new(Positions::default()));
-    let stop = Stop::default();
+    let (stop, spares) = (Stop::default(), Spares::default());
     let stream = StreamSpec {
         cluster: "main".into(),
         name: StreamName::Exact(topic),
@@ -48,6 +49,7 @@ fn main() {
         limits: Arc::default(),
         positions,
         out,
+        spares: spares.clone(),
         samples,
         health,
         stop: stop.clone(),
@@ -72,6 +74,7 @@ fn main() {
             Input::Batch(batch) => {
                 first.get_or_insert_with(Instant::now);
                 (events, batches) = (events + batch.events.len() as u64, batches + 1);
+                spares.give(batch);
             }
             Input::Tail(tail) => {
                 if tail.next == tail.end {

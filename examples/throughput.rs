@@ -1,7 +1,8 @@
 //! Events per second and CPU per event through a real Kafka, beside the floor, in one run.
 //!
 //! ```sh
-//! cargo run --profile dist --example throughput -- --kafka 127.0.0.1:9092 [--events 3000000] [--rounds 3]
+//! cargo build --release --bin streamgauge --example throughput
+//! target/release/examples/throughput --kafka 127.0.0.1:9092 [--events 3000000] [--rounds 3]
 //! ```
 //!
 //! *Floor* (DESIGN promise 4): the same records, librdkafka settings, consume call and header policy,
@@ -50,6 +51,7 @@ fn main() {
         return run_floor(&kafka, events);
     }
     let records = produce(&kafka, events);
+    let truth = Answer { events, duplicates: records - events, started: events / 5 };
     println!(
         "{records} records of {events} events of {} transactions in {} x {PARTITIONS} partitions",
         events / 5,
@@ -59,6 +61,8 @@ fn main() {
     for round in 1..=rounds {
         let floor = measure_floor(&kafka, records);
         let product = measure_product(&kafka, records);
+        assert_eq!(floor.answer, truth, "the floor's answer");
+        assert_eq!(product.answer, truth, "the product's answer");
         let ratio = product.cpu / floor.cpu;
         for (name, m) in [("floor", &floor), ("product", &product)] {
             println!(
@@ -80,6 +84,15 @@ struct Measured {
     cpu: f64,
     wall: f64,
     peak_mb: f64,
+    answer: Answer,
+}
+
+/// What both must say in the end: speed counts only where the numbers are right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Answer {
+    events: u64,
+    duplicates: u64,
+    started: u64,
 }
 
 /// user + system seconds of a live process; the clock tick of Linux is 1/100 s on every common build.
@@ -116,12 +129,14 @@ fn measure_floor(kafka: &str, records: u64) -> Measured {
             .spawn()
             .expect("the floor starts"),
     );
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    let wall = began.elapsed().as_secs_f64();
-    assert_eq!(line.trim(), records.to_string(), "the floor saw every record");
-    let pid = child.0.id();
-    Measured { cpu: cpu_seconds(pid), wall, peak_mb: peak_mb(pid) }
+    let mut lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
+    let mut line = || lines.next().expect("a line").expect("text");
+    assert_eq!(line(), records.to_string(), "the floor saw every record");
+    let (wall, pid) = (began.elapsed().as_secs_f64(), child.0.id());
+    let (cpu, peak_mb) = (cpu_seconds(pid), peak_mb(pid));
+    drop(child.0.stdin.take()); // measured; now it may say what it counted
+    let said: Vec<u64> = line().split(' ').map(|n| n.parse().expect("a number")).collect();
+    Measured { cpu, wall, peak_mb, answer: Answer { events: said[0], duplicates: said[1], started: said[2] } }
 }
 
 fn measure_product(kafka: &str, records: u64) -> Measured {
@@ -159,16 +174,31 @@ fn measure_product(kafka: &str, records: u64) -> Measured {
         std::thread::sleep(Duration::from_millis(20));
     };
     let pid = child.0.id();
-    Measured { cpu: cpu_seconds(pid), wall, peak_mb: peak_mb(pid) }
+    let (cpu, peak_mb) = (cpu_seconds(pid), peak_mb(pid));
+    let totals = get(&address, "/api/v1/flows");
+    let one = |name| numbers(&totals, name).next().expect("a total of the one flow");
+    let answer = Answer { events: one("events"), duplicates: one("duplicates"), started: one("started") };
+    Measured { cpu, wall, peak_mb, answer }
 }
 
 /// Records that the product has read, by its own positions.
 fn records_seen(address: &str) -> u64 {
+    numbers(&get(address, "/api/v1/sources"), "next").sum()
+}
+
+fn get(address: &str, path: &str) -> String {
     let mut socket = TcpStream::connect(address).expect("connected");
-    write!(socket, "GET /api/v1/sources HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("asked");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("asked");
     let mut text = String::new();
     socket.read_to_string(&mut text).expect("answered");
-    text.split("\"next\":").skip(1).filter_map(|t| t.split([',', '}']).next()?.parse::<u64>().ok()).sum()
+    text
+}
+
+/// The values of a numeric field in the order of the text.
+fn numbers(json: &str, field: &str) -> impl Iterator<Item = u64> {
+    let mark = format!("\"{field}\":");
+    let values = json.split(&mark).skip(1).filter_map(|t| t.split([',', '}']).next()?.parse().ok());
+    values.collect::<Vec<_>>().into_iter()
 }
 
 /// The product's binary, built with the same profile as this program.
@@ -209,7 +239,9 @@ fn produce(kafka: &str, events: u64) -> u64 {
         return records;
     }
     assert!(have <= 0, "the topics hold {have} records of another run: use a fresh broker");
-    let topics: Vec<_> = TOPICS.iter().map(|t| NewTopic::new(t, PARTITIONS, TopicReplication::Fixed(1))).collect();
+    // The records are backdated: a broker with its default retention would delete them between two rounds.
+    let topic = |t| NewTopic::new(t, PARTITIONS, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+    let topics: Vec<_> = TOPICS.map(topic).into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for made in runtime.block_on(admin.create_topics(&topics, &AdminOptions::new())).expect("an answer") {
         made.expect("a topic");
@@ -274,6 +306,9 @@ fn run_floor(kafka: &str, records: u64) {
     let seen =
         floor::read_all(&config, &TOPICS, PARTITIONS, records, |batch| engine.apply(batch)).expect("all records");
     println!("{seen}");
-    let mut line = String::new();
-    let _end = std::io::stdin().read_line(&mut line);
+    // Measured meanwhile; the end of the input asks for the answer.
+    let _end = std::io::stdin().read_line(&mut String::new());
+    let snapshot = engine.tick(Timestamp::from_millis(START_MS));
+    let totals = &snapshot.flows[0].totals;
+    println!("{} {} {}", totals.events, totals.duplicates, totals.started);
 }

@@ -9,7 +9,7 @@
 //! | wiring | `app`, `config`, `cli` | know everything, decide nothing |
 //! | edges | `loops`, `web`, `demo` | receive, make one pure call, send |
 //! | means | `broker`, `store`, `telemetry`, `run` | talk to brokers, disks, clocks |
-//! | core | `decode`, `engine`, `lag`, `snapshot` | pure: no clock, no I/O, no async |
+//! | core | `decode`, `dlq`, `engine`, `lag`, `snapshot` | pure: no clock, no I/O, no async |
 //! | words | `model`, `text` | the vocabulary, no logic |
 //!
 //! # Flow of data
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod dlq;
 pub mod engine;
 pub mod lag;
 pub mod loops;

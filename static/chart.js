@@ -11,7 +11,13 @@ const TABLE_ROWS = 30;
 // A column as it comes: [t, flags, covered, outcomes, events, p50, p95, p99, max, heat]; flags: 1 complete, 2 partial.
 const [T, FLAGS, COVERED, ENDED, , P50, P95, P99, MAX, HEAT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-export class Charts {
+/** The charts of the page as it stands; null where it has none. */
+export function charts() {
+  const room = document.getElementById("charts");
+  return room && new Charts(room);
+}
+
+class Charts {
   constructor(room) {
     this.throughput = new Plot(room.querySelector("#c-throughput"), this);
     this.latency = new Plot(room.querySelector("#c-latency"), this);
@@ -21,6 +27,9 @@ export class Charts {
     this.details?.addEventListener("toggle", () => this.fill());
     this.paused = false;
     this.cursor = null; // second under the crosshair
+    // Real transactions lie on the cells that count them; without a script they stand below the chart.
+    const finds = room.querySelector("#finds");
+    if (finds) this.latency.plot.after(finds);
   }
 
   hist(data) {
@@ -77,6 +86,7 @@ export class Charts {
     for (const plot of this.plots) plot.frame(labels, bands);
     this.drawThroughput(columns, runs, middle);
     this.drawLatency(columns, runs, middle, x);
+    this.place();
     this.read();
     if (this.details?.open) this.fill();
   }
@@ -99,7 +109,7 @@ export class Charts {
     }
     paths.push(["l ok", line(level(0))]);
     this.throughput.paths(paths, !columns.length);
-    this.throughput.scale([0, 1, 2, 3, 4].map((i) => [100 - i * 25, short((top * i) / 4)]));
+    this.throughput.scale((columns.length ? [0, 1, 2, 3, 4] : []).map((i) => [100 - i * 25, short((top * i) / 4)]));
   }
 
   drawLatency(columns, runs, middle, x) {
@@ -142,8 +152,30 @@ export class Charts {
     this.latency.paths(shapes, !cells.size);
     const every = Math.ceil(rows / 6);
     const edges = [];
-    for (let i = 0; i <= rows; i += every) edges.push([100 - (i * 100) / rows, edge(low + i)]);
+    for (let i = 0; i <= rows && columns.length; i += every) edges.push([100 - (i * 100) / rows, edge(low + i)]);
     this.latency.scale(edges);
+    this.heat = { low, rows };
+  }
+
+  /** New parts were shown: among them may be other transactions. */
+  shown() {
+    this.draw();
+    this.place();
+  }
+
+  place() {
+    if (!this.meta || !this.heat || this.paused) return;
+    const { now, range, lead } = this.meta;
+    const { low, rows } = this.heat;
+    for (const find of document.querySelectorAll("#finds li")) {
+      const { t, v } = find.dataset;
+      const left = (Number(t) - (now - range)) / range;
+      const up = (Math.log2(Math.max(Number(v), 1e-9)) + 10 - low) / rows;
+      find.hidden = !(left >= 0 && left <= 1 && up >= 0 && up <= 1 && lead);
+      find.style.left = percent(left * 100);
+      find.style.bottom = percent(up * 100);
+      find.classList.toggle("early", left < 0.4);
+    }
   }
 
   // Values in text: under the crosshair, or of the newest complete column.

@@ -26,7 +26,7 @@ export function zone() {
 }
 
 // A Latin unit stands apart from its number, a Korean one does not.
-const unit = (n, name) => (/^[a-z]/.test(name) ? `${n} ${name}` : `${n}${name}`);
+export const unit = (n, name) => (/^[a-z]/.test(name) ? `${n} ${name}` : `${n}${name}`);
 const trim = (s) => (s.includes(".") ? s.replace(/\.?0+$/, "") : s);
 
 /** A rate: 0.42, 6.1, 287, 1,240. */

@@ -56,6 +56,7 @@ export function keys(live) {
     } else if (event.key === "?") help();
     else if (event.key === "t") theme(THEMES[(THEMES.indexOf(page.dataset.theme) + 1) % THEMES.length]);
     else if (event.key === "k") kiosk();
+    else if (event.key === "/") document.querySelector("[data-find]")?.select();
     else if (event.key === "l") document.querySelector("[data-lang]:not([aria-current])")?.click();
     else if (/^[1-9]$/.test(event.key)) document.querySelectorAll("[data-range]")[Number(event.key) - 1]?.click();
     else return;

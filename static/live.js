@@ -1,5 +1,6 @@
 // The live stream: one EventSource per page, its state said in one badge, its parts applied once per frame.
-import { localise, words } from "./clock.js";
+import { charts } from "./chart.js";
+import { localise, unit, words } from "./clock.js";
 import { morph } from "./morph.js";
 
 const STALE_MS = 5000; // no frame for so long: what is shown is old (frames come at least once a second)
@@ -7,11 +8,11 @@ const DEAD_MS = 15000; // no frame for so long: make a new connection, whatever 
 const HIDDEN_MS = 60000; // a hidden tab gives its connection back after this
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30000;
+const BECOME_MS = 2000; // a page becomes another at most this often
 const SAY_MS = 5000; // state changes are spoken at most this often
 
 export class Live {
-  constructor(charts) {
-    this.charts = charts;
+  constructor() {
     this.page = document.documentElement;
     this.badge = document.getElementById("conn");
     this.icon = document.getElementById("icon");
@@ -20,7 +21,8 @@ export class Live {
     this.wait = FIRST_WAIT_MS;
     this.paused = false;
     this.said = { text: document.getElementById("pulse")?.dataset.say, at: -SAY_MS };
-    if (charts) charts.onlost = () => this.open();
+    this.becomeAgain = 0;
+    this.attach(charts());
     document.addEventListener("visibilitychange", () => this.visibility());
     addEventListener("pagehide", () => this.source?.close());
     addEventListener("pageshow", (e) => e.persisted && this.open());
@@ -28,8 +30,28 @@ export class Live {
     this.open();
   }
 
+  /** Charts belong to a page, the stream goes on when the page becomes another. */
+  attach(charts) {
+    this.charts = charts;
+    if (!charts) return;
+    charts.paused = this.paused;
+    charts.onlost = () => this.anew();
+  }
+
   get kiosk() {
     return this.page.hasAttribute("data-kiosk");
+  }
+
+  /** From the beginning: all parts and the whole history. */
+  anew() {
+    this.seen = undefined;
+    this.open();
+  }
+
+  // A stream that a browser resumes itself sends the id of its last frame; one that we make anew says it in the address.
+  get address() {
+    const address = document.body.dataset.live;
+    return this.seen ? `${address}&last_event_id=${encodeURIComponent(this.seen)}` : address;
   }
 
   open() {
@@ -38,21 +60,24 @@ export class Live {
     this.last = performance.now();
     this.retryAt = undefined;
     if (this.state !== "stale" && this.state !== "reconnecting") this.show("connecting");
-    const source = (this.source = new EventSource(document.body.dataset.live));
+    const source = (this.source = new EventSource(this.address));
     const on = (name, act) =>
       source.addEventListener(name, (event) => {
         if (source !== this.source) return;
         this.last = performance.now();
         this.wait = FIRST_WAIT_MS;
         this.reborn(event.lastEventId);
-        act(event.data);
+        act(event.data, event.lastEventId);
       });
     on("snap", (data) => this.take(data));
     on("frag", (data) => this.take(data));
     on("hist", (data) => this.charts?.hist(JSON.parse(data)));
     on("pt", (data) => this.charts?.pt(JSON.parse(data)));
     // Ends every frame: also says that all is well where nothing changed.
-    on("tick", () => this.due || this.show("live"));
+    on("tick", (_, id) => {
+      this.seen = id;
+      if (!this.due) this.show("live");
+    });
     on("bye", () => this.again("bye"));
     source.onerror = () => source === this.source && this.again("reconnecting");
   }
@@ -97,24 +122,40 @@ export class Live {
     for (const [id, fresh] of this.parts) {
       const old = document.getElementById(id);
       if (!old) {
-        this.reload();
-        break;
+        this.parts.clear();
+        this.become();
+        return;
       }
       localise(fresh);
       morph(old, fresh);
     }
     this.parts.clear();
-    this.charts?.draw();
+    this.charts?.shown();
     this.show("live");
     this.speak();
   }
 
-  // The view has parts that this page does not: it became another page (first steps, then the overview).
-  reload() {
-    const before = Number(sessionStorage.getItem("reloaded") || 0);
-    if (Date.now() - before > 10000) {
-      sessionStorage.setItem("reloaded", String(Date.now()));
-      location.reload();
+  // The view has parts that this page does not: it became another page (first steps, then the overview). Its content
+  // is fetched and put in the place of the old; what a person did (pause, keys, colours) stays, for nothing is reloaded.
+  async become() {
+    if (this.becoming || performance.now() < this.becomeAgain) return;
+    this.becoming = true;
+    this.becomeAgain = performance.now() + BECOME_MS;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const main = fresh.getElementById("main");
+      if (!main || !fresh.body.dataset.live) return;
+      document.body.dataset.live = fresh.body.dataset.live;
+      document.getElementById("main").replaceChildren(...main.childNodes);
+      localise(document.getElementById("main"));
+      this.attach(charts());
+      this.anew();
+    } catch {
+      // The server is away: the stream says so, and the next frame asks again.
+    } finally {
+      this.becoming = false;
     }
   }
 
@@ -164,7 +205,7 @@ export class Live {
     const age = (now - this.last) / 1000;
     const left = Math.max(0, Math.ceil(((this.retryAt ?? now) - now) / 1000));
     const text = (words[state] ?? "").replace("{n}", String(state === "stale" ? Math.floor(age) : left));
-    const small = state === "live" ? `${age.toFixed(1)} s` : "";
+    const small = state === "live" ? unit(age.toFixed(1), words.uS) : "";
     const changed = state !== this.state;
     this.state = state;
     this.badge.dataset.state = state;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use streamgauge::broker::{Finding, Inspect, RawRecord};
 use streamgauge::cli::{self, Brokers, DemoOptions, Exit, Program, Terminal};
 use streamgauge::config::{ClusterConfig, ClusterKind, Config, Flags};
-use streamgauge::model::{FieldPath, Format, Outcome, Start, StreamName, StreamSpec, Timestamp};
+use streamgauge::model::{DlqSpec, FieldPath, Format, Outcome, Start, StreamName, StreamSpec, Timestamp};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -53,12 +53,13 @@ fn mistakes_are_named_with_place_key_value_and_what_is_allowed() {
         (kafka("[[stream]]\nname = \"o\"\n[stream.map]\ntransaction_id = \"order/id\"\nstage = \"field:x\"\nhop = \"/x\"\noutcome = { from = \"/s\", values = { a = \"timed_out\" } }"), "t.toml:8:18: stream[0].map.transaction_id = \"order/id\": not a place of a field; allowed: a JSON pointer (\"/order/id\"), \"header:NAME\", \"key\" or \"const:VALUE\"\nt.toml:9:9: stream[0].map.stage = \"field:x\": a record of Kafka has no fields, an entry of Redis has; allowed: a JSON pointer (\"/order/id\"), \"header:NAME\", \"key\" or \"const:VALUE\"\nt.toml:10:1: stream[0].map.hop = \"/x\": unknown key; allowed: flow transaction_id stage id event_time started_at status service error traceparent outcome\nt.toml:11:41: stream[0].map.outcome.values.a = \"timed_out\": not an outcome; allowed: ok failed compensated dead_lettered"),
         ("[[stream]]\nname = \"o\"".into(), "t.toml:1:1: stream[0].cluster: there is no [[cluster]] to read it from"),
         ("[[flow]]\nname = \"f\"\nstages = [\"a\", \"b\", \"a\"]\nends_at = [\"c\"]\ntimeout = \"15\"\ndeadlines = { d = \"8s\", b = \"0s\" }".into(), "t.toml:3:21: flow[0].stages[2] = \"a\": is listed twice\nt.toml:4:11: flow[0].ends_at: \"c\" is not one of the flow's stages; allowed: a b\nt.toml:5:11: flow[0].timeout = \"15\": not a duration; allowed: a whole number with ms, s, m, h or d (\"500ms\", \"30s\", \"1h30m\")\nt.toml:6:19: flow[0].deadlines.d = \"8s\": the key is not one of the flow's stages; allowed: a b\nt.toml:6:29: flow[0].deadlines.b = \"0s\": out of range; allowed: more than 0s, at most 30d"),
-        ("[limits]\ntransactions = 5\nbody_byte = 7\nlive_streams = 20000".into(), "t.toml:2:16: limits.transactions = 5: out of range; allowed: 100 to 100000000\nt.toml:3:1: limits.body_byte = 7: unknown key, did you mean \"body_bytes\"?; allowed: transactions tombstones dedup_events events_per_transaction flows stages_per_flow hops_per_flow streams stuck_list payload_bytes field_bytes headers json_depth decode_samples body_bytes body_events connections live_streams live_views fanout_threads idempotency_keys\nt.toml:4:16: limits.live_streams = 20000: 20000 live streams do not fit into 12000 connections; allowed: at most limits.connections"),
+        ("[limits]\ntransactions = 5\nbody_byte = 7\nlive_streams = 20000".into(), "t.toml:2:16: limits.transactions = 5: out of range; allowed: 100 to 100000000\nt.toml:3:1: limits.body_byte = 7: unknown key, did you mean \"body_bytes\"?; allowed: transactions tombstones dedup_events events_per_transaction flows stages_per_flow hops_per_flow streams series stuck_list payload_bytes field_bytes headers json_depth decode_samples body_bytes body_events connections live_streams live_views fanout_threads idempotency_keys\nt.toml:4:16: limits.live_streams = 20000: 20000 live streams do not fit into 12000 connections; allowed: at most limits.connections"),
         ("[history]\n\"1s\" = \"1m\"\n\"10s\" = \"9d\"\n\"1m\" = \"8d\"".into(), "t.toml:2:8: history.1s = \"1m\": out of range; allowed: 1h to 1d, whole seconds\nt.toml:4:8: history.1m = \"8d\": points of 10s would be kept longer than those of 1m"),
         ("[telemetry]\notlp_endpoint = \"https://u:hunter2@c:4317\"\njaeger_url = true".into(), "t.toml:2:17: telemetry.otlp_endpoint = \"https://***@c:4317\": not an endpoint; allowed: http://HOST:PORT of an OTLP gRPC receiver (a collector beside us speaks TLS for us)\nt.toml:3:14: telemetry.jaeger_url = true: expected a string, found true or false"),
         ("[trace]\nkeep_ratio = 1.5\nmax_spans_per_second = -1".into(), "t.toml:2:14: trace.keep_ratio = 1.5: out of range; allowed: 0.0 to 1.0\nt.toml:3:24: trace.max_spans_per_second = -1: out of range; allowed: 0 to 1000000"),
         (kafka("[publish]\ncluster = \"main\"\nkey = \"id\""), "t.toml:5:1: publish.stream: is missing; allowed: 1 to 249 of a-z A-Z 0-9 . _ -\nt.toml:7:7: publish.key = \"id\": unknown word; allowed: transaction_id"),
         ("[metrics]\ncompat = [\"burrow\"]\npartitions = 1".into(), "t.toml:2:11: metrics.compat[0] = \"burrow\": unknown exporter; allowed: kafka-lag-exporter kafka_exporter\nt.toml:3:14: metrics.partitions = 1: expected true or false, found a whole number"),
+        ("[dlq]\npatterns = ['dlq(']\npeek = 1\nmask = [\"\"]\nmax_redrives = 0\nlettres = 1".into(), "t.toml:2:13: dlq.patterns[0] = 'dlq(': not a regular expression: error: unclosed group\nt.toml:3:8: dlq.peek = 1: expected true or false, found a whole number\nt.toml:4:9: dlq.mask[0] = \"\": is empty; allowed: a regular expression\nt.toml:5:16: dlq.max_redrives = 0: out of range; allowed: 1 to 100\nt.toml:6:1: dlq.lettres = 1: unknown key, did you mean \"letters\"?; allowed: patterns mask redrive_group peek streams letters max_redrives rate"),
         ("[auth]\nusers_file = \"/none/users\"".into(), r#"t.toml:2:14: auth.users_file = "/none/users": users_file /none/users: No such file or directory (os error 2)"#),
         ("cluster = \"main\"\n[lag]\n[rule]".into(), "t.toml:1:11: cluster = \"main\": expected one or more [[cluster]] tables, found a string\nt.toml:3:1: rule: expected one or more [[rule]] tables, found a table"),
         ("a = 1\na = 2\nb = \n".into(), "t.toml:2:1: not TOML: duplicate key\nt.toml:3:5: not TOML: string values must be quoted, expected literal string"),
@@ -140,6 +141,12 @@ max_spans_per_second = 50
 [lag]
 interval = "5s"
 [dlq]
+patterns = ['^morgue\.']
+redrive_group = "triage-{stream}"
+peek = true
+mask = ["loyalty"]
+max_redrives = 5
+rate = 50
 [publish]
 cluster = "main"
 stream = "shop.posted"
@@ -178,12 +185,21 @@ name = "dlq-backlog"
         (c.limits.transactions, c.limits.history_1s_seconds, c.web_limits.live_streams),
         (2_000_000, 7_200, 500)
     );
+    let dlq = DlqSpec {
+        patterns: vec![r"^morgue\.".into()],
+        redrive_group: "triage-{stream}".into(),
+        peek: true,
+        mask: vec!["loyalty".into()],
+        max_redrives: 5,
+        rate: 50,
+        ..DlqSpec::default()
+    };
+    assert_eq!(c.dlq, dlq);
     assert!(c.check_exposure().is_ok() && !c.first_steps && !c.metrics.partitions);
     let warnings: Vec<String> = c.warnings.iter().map(|w| format!("{}: {}", w.key, w.what)).collect();
     assert_eq!(
         warnings,
         [
-            "dlq: this version does not act on [dlq]",
             "channel: this version does not act on [[channel]]: no alert is sent",
             "rule: this version does not act on [[rule]]: no alert is sent",
         ]

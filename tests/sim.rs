@@ -5,10 +5,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use streamgauge::engine::Engine;
 use streamgauge::model::Input;
+use streamgauge::snapshot::Snapshot;
 use support::drive::{Faults, Life, config};
 use support::rng::Rng;
 use support::store::MemoryStore;
@@ -64,15 +67,19 @@ fn each_seed(seeds: &[u64], run: impl Fn(u64) -> Vec<String> + Sync) {
 
 #[test]
 fn engine_and_oracle_agree_through_any_life() {
-    let (looks, inexact) = (AtomicU64::new(0), AtomicU64::new(0));
-    each_seed(&seeds(60, 100), |seed| {
+    let looks = Mutex::new((0u32, BTreeMap::<String, u32>::new()));
+    each_seed(&seeds(60, 2_000), |seed| {
         let (traits, world) = generate::workload(seed);
         let mut rng = Rng::new(seed.wrapping_mul(31));
         let faults = Faults::draw(&mut rng, traits.skew || traits.copies);
         let mut life = Life::new(&world, rng.next(), faults.clone());
         life.live();
-        looks.fetch_add(u64::from(life.looks.0), Ordering::Relaxed);
-        inexact.fetch_add(u64::from(life.looks.1), Ordering::Relaxed);
+        let mut sum = looks.lock().expect("no panic while it is held");
+        sum.0 += life.looks;
+        for (reason, n) in &life.left_out {
+            *sum.1.entry(reason.clone()).or_default() += n;
+        }
+        drop(sum);
         if let (true, Some(_)) = (!life.differences.is_empty(), number("STREAMGAUGE_SIM_SEED")) {
             for flow in ["checkout", "refund", "ledger", "pay", "browse", "default"] {
                 println!("{}", script::records_of(flow, &life.seen(), 3_600));
@@ -84,15 +91,19 @@ fn engine_and_oracle_agree_through_any_life() {
         }
         found
     });
-    let (looks, inexact) = (looks.into_inner(), inexact.into_inner());
-    println!("{looks} comparisons, of which the engine declared {inexact} inexact");
-    // Worlds with gaps, evictions and clocks hours apart are inexact by right; they must stay the few.
-    assert!(inexact * 8 <= looks, "{inexact} of {looks} comparisons were left out: too many to believe the rest");
+    let (looks, left_out) = looks.into_inner().expect("no panic while it was held");
+    let inexact: u32 = left_out.values().sum();
+    println!("{looks} flows were compared; {inexact} were left out because the engine said why: {left_out:#?}");
+    // Clocks minutes behind and copies after a quarter of an hour are inexact by right; they must stay the few.
+    assert!(
+        inexact * 20 <= looks,
+        "{inexact} of {looks} flows were left out: too many to believe the rest: {left_out:#?}"
+    );
 }
 
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
-    each_seed(&seeds(20, 40), |seed| {
+    each_seed(&seeds(20, 300), |seed| {
         let (_, world) = generate::workload(seed);
         let live = || {
             let mut life = Life::new(&world, seed, Faults { crash: 0.01, commit: 0.2, ..Faults::NONE });
@@ -112,7 +123,7 @@ fn the_same_inputs_give_the_same_bytes() {
 
 #[test]
 fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
-    each_seed(&seeds(30, 100), |seed| {
+    each_seed(&seeds(20, 400), |seed| {
         let (_, world) = generate::workload(seed);
         let mut life = Life::new(&world, seed, Faults::NONE);
         life.live();
@@ -128,31 +139,29 @@ fn a_restored_engine_cannot_be_told_from_one_that_went_on() {
         let rest = &life.script[cut..];
         let went_on = script::tell(&mut engine, &mut store, rest);
         let started_again = script::tell(&mut restored, &mut restored_store, rest);
-        // All of a snapshot is much text: the first ones, the last ones, and some between.
         let n = went_on.len();
-        let looks = |i: &usize| *i < 3 || *i + 3 > n || i.is_multiple_of(n / 8 + 1);
         let differs = |i: usize| {
-            let found = script::first_difference(&script::told(&went_on[i]), &script::told(&started_again[i]))?;
+            let found = script::difference(&went_on[i], &started_again[i])?;
             Some(format!("snapshot {i} of {n} after the restore: {found}"))
         };
-        (0..n).filter(looks).find_map(differs).into_iter().collect()
+        (0..n).find_map(differs).into_iter().collect()
     });
 }
 
 #[test]
 fn the_order_of_reading_changes_nothing() {
-    each_seed(&seeds(30, 100), |seed| {
+    each_seed(&seeds(60, 2_000), |seed| {
         let (_, world) = generate::workload(seed);
-        let mut shown: Option<String> = None;
+        let mut shown: Option<Arc<Snapshot>> = None;
         for order in 0..4 {
             let mut life = Life::new(&world, order, Faults::NONE);
             life.now = world.ends;
             life.catch_up(world.ends.0 + 3_000_000);
-            let text = script::told(&life.snapshot());
+            let now = life.snapshot();
             match &shown {
-                None => shown = Some(text),
+                None => shown = Some(now),
                 Some(first) => {
-                    if let Some(found) = script::first_difference(first, &text) {
+                    if let Some(found) = script::difference(first, &now) {
                         return vec![format!("order {order}:\n{found}")];
                     }
                 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms by layer, lowest first. A room may import its own layer's `mod.rs` contracts and everything below.
 const LAYERS: &[(&str, &[&str])] = &[
     ("words", &["model", "text"]),
-    ("core", &["decode", "engine", "lag", "snapshot"]),
+    ("core", &["decode", "dlq", "engine", "lag", "snapshot"]),
     ("means", &["broker", "store", "telemetry", "run"]),
     ("edges", &["loops", "web", "demo"]),
     ("wiring", &["app", "config", "cli", "main", "lib"]),
@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("engine", "snapshot", "the engine builds the read model"),
     ("lag", "snapshot", "the board builds the read model of groups"),
+    ("dlq", "snapshot", "the board of dead letters builds its views"),
     ("text", "model", "times and numbers of the vocabulary as text"),
     ("broker", "store", "the embedded log fails in the store's words: locked, damaged, format"),
     ("loops", "web", "the status of the process is what pages show"),
@@ -121,8 +122,9 @@ fn core_reads_no_clock_and_does_no_io() {
     const BANNED: &[&str] =
         &["std::time::Instant", "SystemTime", "std::fs", "std::net", "tokio::", "async fn", "opentelemetry"];
     let mut faults = Vec::new();
-    for room in ["src/decode", "src/engine", "src/lag", "src/snapshot"] {
-        for path in files(room, "rs") {
+    let core = LAYERS.iter().find(|(layer, _)| *layer == "core").expect("the pure layer").1;
+    for room in core {
+        for path in files(&format!("src/{room}"), "rs") {
             for (n, line) in read(&path).lines().enumerate() {
                 if line.trim_start().starts_with("//") {
                     continue;
@@ -177,6 +179,59 @@ fn nothing_is_left_half_done() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Ways to leave a test out that no closing line would count.
+#[test]
+fn no_test_is_left_out_in_silence() {
+    let out = [["#[ign", "ore"].concat(), [".sk", "ip("].concat(), [".to", "do("].concat(), [".on", "ly("].concat()];
+    let mut faults = Vec::new();
+    let sources = ["src", "tests", "benches"].iter().flat_map(|root| files(root, "rs"));
+    for path in sources {
+        let text = read(&path);
+        if text.contains(&out[0]) {
+            faults.push(format!("{}: {}", path.display(), out[0]));
+        }
+        // A test that needs a server asks the environment for it, and says so where it is not there.
+        let asks = path.starts_with("tests") && (text.contains("env::var_os(") || text.contains("kafka::libs()"));
+        if asks && !path.ends_with("support/kafka.rs") && !path.ends_with("tidy.rs") && !text.contains(" skipped: ") {
+            faults.push(format!("{}: asks for a server and never says `n skipped: why`", path.display()));
+        }
+    }
+    for path in files("tests/browser", "mjs") {
+        let text = read(&path);
+        faults.extend(out[1..].iter().filter(|o| text.contains(&***o)).map(|o| format!("{}: {o}", path.display())));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A promise of the design is a test module of its name; those that are still to come are named in the documentation.
+#[test]
+fn every_promise_has_its_tests() {
+    let promises = ["true_numbers", "live", "no_alert_lost", "light", "disturbs_nothing", "one_command"];
+    let architecture = read(Path::new("docs/ARCHITECTURE.md"));
+    for promise in promises {
+        let found = files("tests", "rs").into_iter().any(|p| p.file_stem().is_some_and(|stem| stem == promise));
+        let row = architecture.lines().find(|line| line.contains(&format!("`{promise}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/ARCHITECTURE.md does not name `{promise}`"));
+        assert_eq!(row.contains("still to come"), !found, "{promise}: {row}");
+    }
+}
+
+/// The tables of layers that people read name the rooms that there are, each in its layer.
+#[test]
+fn the_documented_layers_are_these() {
+    for doc in ["src/lib.rs", "docs/ARCHITECTURE.md"] {
+        let text = read(Path::new(doc));
+        for (layer, rooms) in LAYERS {
+            let row = text.lines().find(|l| l.contains(&format!("| {layer} |")));
+            let row = row.unwrap_or_else(|| panic!("{doc}: no row for the layer {layer}"));
+            for room in *rooms {
+                let exists = Path::new("src").join(room).is_dir();
+                assert!(!exists || row.contains(&format!("`{room}`")), "{doc}: `{room}` is missing in: {row}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,17 @@ fn main() -> std::io::Result<()> {
     }
 }
 
+/// The pages of a scenario that are written, and what their files are called.
+const PAGES: [(&str, &str); 7] = [
+    ("/", "overview"),
+    ("/flows/checkout", "flow"),
+    ("/status", "status"),
+    ("/consumers", "consumers"),
+    ("/consumers/main/payments-authorizer", "group"),
+    ("/dlq", "dlq"),
+    ("/dlq/main/payments.dlq", "letters"),
+];
+
 /// Everything about a request that decides a page.
 struct Asked<'a> {
     scenario: &'a str,
@@ -57,8 +68,7 @@ fn with_context<T>(asked: &Asked, began: Timestamp, at: Timestamp, then: impl Fn
 fn view_of(rest: &str) -> Option<View> {
     match rest {
         "" | "/" => Some(View::Overview),
-        "/status" => Some(View::Status),
-        other => Some(View::Flow(page::percent_decode(other.strip_prefix("/flows/")?)?)),
+        other => View::parse(&other.strip_prefix('/')?.replacen("flows/", "flow/", 1)),
     }
 }
 
@@ -66,7 +76,7 @@ fn write_all(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let at = now();
     for scenario in samples::SCENARIOS {
-        for (rest, name) in [("/", "overview"), ("/flows/checkout", "flow"), ("/status", "status")] {
+        for (rest, name) in PAGES {
             let asked = Asked {
                 scenario,
                 query: "",
@@ -126,10 +136,11 @@ fn answer(stream: TcpStream, began: Timestamp) -> std::io::Result<()> {
     if let Some(asset) = rest.strip_prefix("/assets/").and_then(page::asset) {
         return send(stream, "200 OK", asset.content_type, asset.bytes);
     }
-    if let Some(view) = rest.strip_prefix("/live/").and_then(View::parse) {
+    if let Some(view) = rest.strip_prefix("/live/").and_then(View::parse).map(|v| v.asked(query)) {
         return live(stream, &asked, &view, began);
     }
-    let found = view_of(rest).and_then(|v| with_context(&asked, began, now(), |cx| page::page(&v, cx)));
+    let found =
+        view_of(rest).map(|v| v.asked(query)).and_then(|v| with_context(&asked, began, now(), |cx| page::page(&v, cx)));
     match found {
         Some(html) => send(stream, "200 OK", "text/html; charset=utf-8", html.as_bytes()),
         None => {

@@ -6,10 +6,12 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::watch;
 
 use super::StartError;
+use super::watchers::{rules, watched};
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
-use crate::broker::kafka::{KafkaConfig, KafkaInspect, KafkaRead, KafkaWrite};
-use crate::broker::{ClusterHealth, DecodeSample, Inspect, Read, ReadContext, Stop, Write};
+use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite};
+use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
+use crate::decode::Spares;
 use crate::demo::Begin;
 use crate::model::{Input, Limits, Positions};
 use crate::run::clock::wall;
@@ -19,6 +21,7 @@ use crate::web::Publish;
 /// The channels of every reader.
 pub(super) struct Channels {
     pub input: SyncSender<Input>,
+    pub spares: Spares,
     pub samples: SyncSender<DecodeSample>,
     pub positions: watch::Receiver<Arc<Positions>>,
     pub limits: Arc<Limits>,
@@ -28,7 +31,8 @@ pub(super) struct Channels {
 /// Health of the clusters as the status page wants it: name, kind, newest.
 pub(super) type Healths = Vec<(String, &'static str, watch::Receiver<ClusterHealth>)>;
 
-/// The clusters of one process.
+/// The clusters of one process. Clones share them.
+#[derive(Clone)]
 pub(super) struct Clusters {
     /// One log for all embedded clusters: there is one data directory.
     log: Option<EmbeddedLog>,
@@ -70,6 +74,35 @@ impl Clusters {
         Ok(Some(Publish { write, cluster: wanted.cluster.clone(), stream: wanted.stream.clone() }))
     }
 
+    /// Watches the groups of a cluster.
+    ///
+    /// # Errors
+    /// [`StartError::Config`]: a pattern or a property that cannot work.
+    pub(super) fn observer(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Observe>, StartError> {
+        match (cluster.kind, &self.log) {
+            (ClusterKind::Embedded, Some(log)) => Ok(log.observer()),
+            (ClusterKind::Embedded, None) => Err(StartError::Config("the embedded log is not open".into())),
+            (ClusterKind::Kafka, _) => {
+                let watched = watched(&rules(config, cluster)?);
+                let made = KafkaObserve::new(kafka(cluster), config.lag.clone(), watched, wall);
+                Ok(Box::new(made.map_err(StartError::Config)?))
+            }
+        }
+    }
+
+    /// Commits for the demo's consumers.
+    pub(super) fn committer(&self, cluster: &ClusterConfig) -> Option<Box<dyn Commit>> {
+        match cluster.kind {
+            ClusterKind::Embedded => self.log.as_ref().map(EmbeddedLog::committer),
+            ClusterKind::Kafka => Some(Box::new(KafkaCommit::new(kafka(cluster)))),
+        }
+    }
+
+    /// The embedded log, where there is one.
+    pub(super) fn log(&self) -> Option<&EmbeddedLog> {
+        self.log.as_ref()
+    }
+
     /// Starts one reader per cluster.
     pub(super) fn start(
         &self,
@@ -92,6 +125,7 @@ impl Clusters {
                 limits: Arc::clone(&channels.limits),
                 positions: channels.positions.clone(),
                 out: channels.input.clone(),
+                spares: channels.spares.clone(),
                 samples: channels.samples.clone(),
                 health,
                 stop: channels.stop.clone(),

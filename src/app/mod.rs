@@ -4,39 +4,48 @@
 //! open stores -> restore the engine -> bind -> start store, engine, web, readers, demo -> wait -> stop in order
 //! ```
 
+mod actions;
 mod brokers;
 mod program;
+mod redrive;
+mod watchers;
 
 pub use program::Wiring;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::broker::Stop;
+use crate::broker::{ClusterHealth, Stop};
 use crate::cli::{DemoOptions, Exit};
 use crate::config::{Config, pattern};
+use crate::decode::Spares;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
-use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
+use crate::loops::{self, EngineLoop, Keeper, KeeperState, LagLoop, StatusLoop, Ticker};
 use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
+use crate::run::desk::desk;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::Snapshot;
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{Auth, BindError, Server, Status, WebConfig, WebContext};
+use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, WebConfig, WebContext};
+use actions::LetterActions;
 use brokers::Clusters;
+use watchers::{Boards, peek_desks};
 
 /// After the first signal the process ends within this, whatever hangs.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Samples of undecodable records on their way to the status page; beyond, they are dropped (and still counted).
 const SAMPLE_QUEUE: usize = 256;
+/// Lookups of transactions that wait for the engine's next tick.
+const LOOKUPS: usize = 16;
 /// Ports tried after the wanted one by the demo.
 const NEXT_PORTS: u16 = 50;
 
@@ -95,6 +104,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
 
     // The channels, each with its bound.
     let (input, engine_input) = sync_channel::<Input>(loops::INPUT_QUEUE);
+    let spares = Spares::default();
     let (keeper, keeper_input) = sync_channel(1);
     let (samples, samples_input) = sync_channel(SAMPLE_QUEUE);
     let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::default()));
@@ -103,8 +113,9 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
     let base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
-    let (_lag, lags) = watch::channel(Arc::default());
-    let (_dlq, letters) = watch::channel(Arc::default());
+    let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
+    let (lag, lags) = watch::channel(Arc::new(LagLoop::empty(&kinds)));
+    let (dlq, letters) = watch::channel(Arc::default());
     let keeper_busy = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::new(&telemetry.meter());
 
@@ -122,13 +133,24 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         durable: durables,
         status: statuses,
         publish: publish.clone(),
-        idempotency: ledger,
+        idempotency: ledger.clone(),
         limits: Arc::clone(&limits),
         metrics: metrics.clone(),
         now: wall,
     };
-    let observed = context.snapshot.clone();
-    let server = bind(runtime, &config, context, demo_plan.is_some_and(|d| !d.listen_given))?;
+    let (observed, lagged) = (context.snapshot.clone(), context.snapshot.clone());
+    let (peeks, desks) = peek_desks(&config);
+    let (asker, lookups) = desk(LOOKUPS);
+    let actions = Arc::new(LetterActions {
+        config: Arc::new(config.clone()),
+        clusters: clusters.clone(),
+        peeks,
+        lookups: asker,
+        audit: ledger.clone(),
+        runtime: runtime.handle().clone(),
+        runs: Mutex::default(),
+    });
+    let server = bind(runtime, &config, context, Actions(Some(actions)), demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     let streams = server.live_streams();
     telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
@@ -159,8 +181,18 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         },
     )?;
-    let engine_loop =
-        EngineLoop { engine, input: engine_input, snapshot, keeper, keeper_busy, lag: lags, dlq: letters, metrics };
+    let engine_loop = EngineLoop {
+        engine,
+        input: engine_input,
+        spares: spares.clone(),
+        snapshot,
+        keeper,
+        keeper_busy,
+        lag: lags,
+        dlq: letters,
+        lookups,
+        metrics,
+    };
     supervisor.thread(
         "engine",
         Stage::Engine,
@@ -175,6 +207,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         &config,
         brokers::Channels {
             input: input.clone(),
+            spares,
             samples: samples.clone(),
             positions: durable_positions,
             limits,
@@ -182,6 +215,8 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     drop(samples);
+    let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger, stop: stop_read.clone() };
+    clusters.watch(&mut supervisor, &config, desks, &boards)?;
     let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
     let asked = stop_read.clone();
     supervisor.thread(
@@ -230,6 +265,21 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     if let (Some(traffic), Some(publish)) = (traffic, publish) {
+        if let Some(cluster) = config.clusters.iter().find(|c| c.name == publish.cluster)
+            && let Some(committer) = clusters.committer(cluster)
+        {
+            let workers = demo::Workers::new(clusters.observer(&config, cluster)?, committer, &traffic);
+            let (stop, asked) = (stop_web.clone(), stop_web.clone());
+            supervisor.thread(
+                "demo-workers",
+                Stage::Edge,
+                move || asked.set(),
+                move || {
+                    workers.run(wall, &stop);
+                    Ok(())
+                },
+            )?;
+        }
         let asked = stop_web.clone();
         supervisor.task(runtime.handle(), "demo", Stage::Edge, move || asked.set(), async move {
             let done = demo::run(traffic, publish.write, wall, stop_web).await;
@@ -286,12 +336,21 @@ fn base_status(config: &Config, demo: bool) -> Status {
         restored: true,
         jaeger_url: config.telemetry.jaeger_url.clone(),
         data_dir: config.data_dir.clone(),
+        // Nothing is known of them yet, but they are there: nobody has caught up before they answered.
+        clusters: config.clusters.iter().map(|c| (c.name.clone(), c.kind.name(), ClusterHealth::default())).collect(),
         ..Status::default()
     }
 }
 
 /// Binds; a demo without `--listen` takes the next free port when its own is busy and says so.
-fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool) -> Result<Server, StartError> {
+fn bind(
+    runtime: &Runtime,
+    config: &Config,
+    context: WebContext,
+    actions: Actions,
+    may_move: bool,
+) -> Result<Server, StartError> {
+    let compat = |name: &str| config.metrics.compat.iter().any(|c| c == name);
     let mut wanted = config.listen;
     let last = wanted.port().saturating_add(if may_move && wanted.port() != 0 { NEXT_PORTS } else { 0 });
     loop {
@@ -300,6 +359,12 @@ fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool)
             public_url: config.public_url.clone(),
             auth: auth.map_err(|e| StartError::Config(e.to_string()))?.map(Arc::new),
             limits: config.web_limits.clone(),
+            actions: actions.clone(),
+            lag_metrics: LagMetrics {
+                partitions: config.metrics.partitions,
+                kafka_lag_exporter: compat("kafka-lag-exporter"),
+                kafka_exporter: compat("kafka_exporter"),
+            },
             ..WebConfig::default()
         };
         match runtime.block_on(Server::bind(wanted, context.clone(), web)) {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Plan, StartError, brokers, serve};
+use super::{Plan, StartError, brokers, redrive, serve};
 use crate::broker::kafka::KafkaWrite;
 use crate::broker::{Inspect, WriteError};
-use crate::cli::{Brokers, DemoOptions, Exit, Program};
+use crate::cli::{Brokers, DemoOptions, Exit, Program, RedriveParts};
 use crate::config::{ClusterConfig, ClusterKind, Config, PublishConfig, PublishKey, STREAM_DEFAULT};
 use crate::demo;
 use crate::model::{Format, Role, Start, StreamName, StreamSpec};
@@ -26,6 +26,16 @@ pub struct Wiring;
 impl Brokers for Wiring {
     fn inspect(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Inspect>, String> {
         brokers::inspector(config, cluster)
+    }
+
+    fn redrive(
+        &self,
+        config: &Config,
+        cluster: &ClusterConfig,
+        stream: &str,
+        dry_run: bool,
+    ) -> Result<RedriveParts, String> {
+        redrive::parts(config, cluster, None, stream, dry_run)
     }
 
     fn check(&self, cluster: &ClusterConfig) -> Result<(), String> {

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::decode::Spares;
 use crate::model::{
     DecodeReason, Input, Limits, Positions, StreamSpec, Survey, TimeQuestion, TimedPosition, Timestamp,
 };
@@ -84,6 +85,8 @@ pub struct ReadContext {
     pub positions: watch::Receiver<Arc<Positions>>,
     /// To the engine; blocks when full.
     pub out: SyncSender<Input>,
+    /// Batches that were applied, to be filled again.
+    pub spares: Spares,
     /// Samples of undecodable records; dropped when full (they are counted as events anyway).
     pub samples: SyncSender<DecodeSample>,
     /// State of the cluster for pages: newest wins.
@@ -211,6 +214,13 @@ pub trait Inspect: Send {
     /// Reaches the cluster and checks every right that the given streams need. Blocking, within `deadline`.
     fn doctor(&self, streams: &[StreamSpec], deadline: Duration) -> Vec<Finding>;
 
+    /// Whether what is posted may be appended to `stream`; `None` where nothing could forbid it. Blocking, within
+    /// `deadline`; appends nothing.
+    fn may_write(&self, stream: &str, deadline: Duration) -> Option<Finding> {
+        let _ = (stream, deadline);
+        None
+    }
+
     /// The newest `count` records of a stream. Blocking, within `deadline`.
     ///
     /// # Errors
@@ -259,7 +269,8 @@ pub trait Observe: Send {
     ) -> Result<Stretch, String>;
 }
 
-/// Why a step of a redrive was not made. Nothing of that step is visible to a reader of committed records.
+/// Why a step of a redrive was not acknowledged. It may have been made all the same, never in part: ask for the
+/// progress before the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// Try the same step again later.
@@ -288,6 +299,7 @@ pub struct Outgoing {
 /// Made for one name (the group that keeps the progress); a second mover of that name fences the first.
 pub trait Move: Send {
     /// Durable progress by partition: the next position to look at. Absent: never began.
+    /// To be asked first, and again after every error: it also ends what an earlier mover, or a failed step, left half done.
     ///
     /// # Errors
     /// [`MoveError`].
@@ -304,4 +316,14 @@ pub trait Move: Send {
         progress: &[(u32, u64)],
         deadline: Duration,
     ) -> Result<(), MoveError>;
+}
+
+/// Commits positions for consumers that live in this process (the demo's workers): never for a group of a user's.
+pub trait Commit: Send {
+    /// Commits positions (stream, partition, next) of `group` in the name of the consumer `client`. Blocking;
+    /// durable in the broker when it returns.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    fn commit(&mut self, group: &str, client: &str, positions: &[(Arc<str>, u32, u64)]) -> Result<(), MoveError>;
 }

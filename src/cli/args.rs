@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::DemoOptions;
+use super::redrive::Redrive;
 use crate::config::Flags;
 
 /// Watches transactions that travel as events through Kafka or its own log, and says what it saw.
@@ -45,6 +46,8 @@ pub(super) enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Send dead letters back to where they came from; begin with --dry-run
+    Redrive(Redrive),
     /// Print the trace id of a transaction whose events carry none
     TraceId {
         /// Flow

@@ -17,7 +17,15 @@ pub(super) fn run(config: &Config, program: &dyn Program, terminal: &mut Termina
     findings.extend(config.telemetry.otlp_endpoint.as_deref().map(collector));
     for cluster in &config.clusters {
         let found = match program.inspect(config, cluster) {
-            Ok(inspect) => inspect.doctor(&config.streams_of(&cluster.name), CLUSTER_DEADLINE),
+            Ok(inspect) => {
+                let mut found = inspect.doctor(&config.streams_of(&cluster.name), CLUSTER_DEADLINE);
+                let publish = config.publish.as_ref().filter(|p| p.cluster == cluster.name);
+                // A cluster that was not reached has said why.
+                if found.iter().any(|f| f.ok == Some(true)) {
+                    found.extend(publish.and_then(|p| inspect.may_write(&p.stream, CLUSTER_DEADLINE)));
+                }
+                found
+            }
             Err(detail) => vec![Finding { what: "client".into(), ok: Some(false), detail, mend: String::new() }],
         };
         findings.extend(found.into_iter().map(|f| Finding { what: format!("{}: {}", cluster.name, f.what), ..f }));

@@ -12,6 +12,8 @@
 
 mod args;
 mod doctor;
+mod lookup;
+mod redrive;
 mod sample;
 
 use std::ffi::OsString;
@@ -22,8 +24,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::broker::Inspect;
+use crate::broker::{Inspect, Move, Observe};
 use crate::config::{ClusterConfig, Config, ConfigErrors, Env, Flags};
+use crate::loops::Prepare;
 use args::{Cli, Command};
 
 /// How a run ended; the number is the exit code of the process.
@@ -59,6 +62,16 @@ pub struct DemoOptions {
     pub listen_given: bool,
 }
 
+/// What a redrive needs of its cluster.
+pub struct RedriveParts {
+    /// Reads: must survey every stream of the cluster, for each may be a target.
+    pub observe: Box<dyn Observe>,
+    /// Writes; `None` for a dry run.
+    pub mover: Option<Box<dyn Move>>,
+    /// Makes the stream of markers.
+    pub prepare: Prepare,
+}
+
 /// Looks into clusters; the wiring knows how.
 pub trait Brokers {
     /// An inspector of one cluster. Need not reach it yet.
@@ -66,6 +79,21 @@ pub trait Brokers {
     /// # Errors
     /// What no retry can mend, in words for an operator.
     fn inspect(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Inspect>, String>;
+
+    /// What a redrive of `stream` needs. Need not reach the cluster yet.
+    ///
+    /// # Errors
+    /// What no retry can mend, in words for an operator.
+    fn redrive(
+        &self,
+        config: &Config,
+        cluster: &ClusterConfig,
+        stream: &str,
+        dry_run: bool,
+    ) -> Result<RedriveParts, String> {
+        let _ = (config, stream, dry_run);
+        Err(format!("letters of cluster {} cannot be redriven", cluster.name))
+    }
 
     /// What the client of this cluster says about its settings, without reaching for it.
     ///
@@ -153,6 +181,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, program: &dyn Program, term
         },
         Command::Sample { stream, cluster, source } => match load(&source.flags(), program, terminal) {
             Ok(config) => sample::run(&config, &stream, cluster.as_deref(), program, terminal),
+            Err(exit) => exit,
+        },
+        Command::Redrive(asked) => match load(&asked.source.flags(), program, terminal) {
+            Ok(config) => redrive::run(&config, asked, program, terminal),
             Err(exit) => exit,
         },
         Command::TraceId { flow, transaction } => {

@@ -52,7 +52,7 @@ pub(super) fn run(
 }
 
 /// The cluster to look into, and the `[[stream]]` that the stream belongs to.
-fn find<'c>(
+pub(super) fn find<'c>(
     config: &'c Config,
     stream: &str,
     cluster: Option<&str>,

@@ -23,7 +23,7 @@ macro_rules! bounds {
 
 /// Bounds of the engine and the decoder. The upper ends are what 64 GiB of memory could hold;
 /// the lower ones what a dashboard needs to work at all.
-const ENGINE: [Bound<Limits>; 14] = bounds![Limits:
+const ENGINE: [Bound<Limits>; 15] = bounds![Limits:
     transactions 100..=100_000_000,
     tombstones 100..=1_000_000_000,
     dedup_events 100..=1_000_000_000,
@@ -32,6 +32,7 @@ const ENGINE: [Bound<Limits>; 14] = bounds![Limits:
     stages_per_flow 1..=1_024,
     hops_per_flow 1..=65_536,
     streams 1..=100_000,
+    series 10..=10_000_000,
     stuck_list 1..=10_000,
     payload_bytes 64..=134_217_728,
     field_bytes 16..=65_536,

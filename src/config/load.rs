@@ -9,7 +9,7 @@ use super::problem::{Place, Problem};
 use super::read::{Reader, Table, Text};
 use super::{
     CLUSTER_DEFAULT, ClusterConfig, Config, DATA_DIR_DEFAULT, Flags, PublishConfig, PublishKey, STREAM_DEFAULT,
-    cluster, flow, lag, limits, sections, stream, units,
+    cluster, dlq, flow, lag, limits, sections, stream, units,
 };
 use crate::model::{Format, Limits, Role, Start, StreamName, StreamSpec, WebLimits};
 use crate::telemetry::LogFormat;
@@ -41,6 +41,7 @@ pub(super) fn read_all(reader: &Reader<'_>, document: &DeTable<'_>, flags: &Flag
     let trace = sections::read_trace(&root.table("trace"));
     let metrics = sections::read_metrics(&root.table("metrics"));
     let lag = lag::read_lag(&root.table("lag"));
+    let dlq = dlq::read_dlq(&root.table("dlq"));
     sections::read_later(&root);
     root.finish();
 
@@ -80,7 +81,7 @@ pub(super) fn read_all(reader: &Reader<'_>, document: &DeTable<'_>, flags: &Flag
         publish,
         metrics,
         lag,
-        dlq: crate::model::DlqSpec::default(),
+        dlq,
         first_steps,
         warnings: Vec::new(),
     }

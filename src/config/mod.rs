@@ -11,6 +11,7 @@
 //! A file without any `[[cluster]]` gets what a start without a file gets: see [`Config::without_file`].
 
 mod cluster;
+mod dlq;
 mod expand;
 mod flow;
 mod lag;

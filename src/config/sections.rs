@@ -161,11 +161,6 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
 
 /// Sections that the contract names and a later version acts on: accepted, with a warning.
 pub(super) fn read_later(root: &Table<'_>) {
-    for key in ["dlq"] {
-        if root.table(key).exists() {
-            root.warn(key, format!("this version does not act on [{key}]"));
-        }
-    }
     for key in ["channel", "rule"] {
         if !root.tables(key).is_empty() {
             root.warn(key, format!("this version does not act on [[{key}]]: no alert is sent"));

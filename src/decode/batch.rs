@@ -1,6 +1,6 @@
 //! Fills a [`Batch`]: events of fixed size and one arena for their texts. Buffers are used again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{Batch, Event, SourceKey, TextSpan, Timestamp};
 
@@ -9,6 +9,33 @@ pub const BATCH_EVENTS: usize = 512;
 
 /// Bytes of text after which a batch should be closed: 512 events at 256 bytes a field stay below it.
 pub const BATCH_TEXT_BYTES: usize = 1 << 20;
+
+/// Batches held for the readers: those that wait for the engine, the one that it applies, and one per reader.
+const SPARES: usize = 12;
+
+/// Bytes of text above which a batch is given back to the allocator: one with long texts is no measure for others.
+const SPARE_TEXT_BYTES: usize = 256 << 10;
+
+/// Applied batches on their way back to the readers, so that the next ones need no memory of their own.
+/// Clones share it. What is not taken in time goes back to the allocator.
+#[derive(Clone, Debug, Default)]
+pub struct Spares(Arc<Mutex<Vec<Batch>>>);
+
+impl Spares {
+    /// Takes a batch that nobody needs any more.
+    pub fn give(&self, batch: Batch) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() < SPARES && batch.text.capacity() <= SPARE_TEXT_BYTES {
+            held.push(batch);
+        }
+    }
+
+    /// The one that was given last: it may still lie in a cache.
+    #[must_use]
+    pub fn take(&self) -> Option<Batch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
 
 /// Names that mostly repeat from event to event; their text is stored once while it does.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +46,7 @@ pub(super) enum Repeated {
     Error,
 }
 
-/// Takes decoded events and hands out finished batches. One per partition that is being read.
+/// Takes decoded events and hands out finished batches.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     events: Vec<Event>,
@@ -40,6 +67,17 @@ impl BatchBuilder {
         if self.events.is_empty() {
             (self.events, self.text) = (batch.events, batch.text);
             self.clear();
+        }
+    }
+
+    /// Makes room for a batch where there is none: that of a batch that was applied, or new.
+    pub fn refill(&mut self, spares: &Spares) {
+        if self.events.capacity() > 0 {
+            return;
+        }
+        match spares.take() {
+            Some(batch) => self.recycle(batch),
+            None => self.events.reserve(BATCH_EVENTS),
         }
     }
 

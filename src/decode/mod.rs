@@ -16,6 +16,7 @@ mod event;
 mod headers;
 mod json;
 mod mapping;
+mod offsets_topic;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,11 @@ mod time;
 mod trace;
 mod value;
 
-pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder};
+pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder, Spares};
 pub use headers::Header;
+pub use offsets_topic::{
+    ClassicGroup, CommitKey, CommitValue, OffsetsFault, OffsetsRecord, OffsetsTopic, SeenCommit, decode_offsets,
+};
 pub use suggest::suggest_mapping;
 pub use time::parse as parse_time;
 pub use trace::{hex, span_id, trace_id, traceparent};

@@ -63,8 +63,15 @@ pub(super) fn record(emission: &Emission, record_time: Option<Timestamp>) -> New
     let span = xxh3_64(id.as_bytes()).max(1);
     let mut headers = vec![("traceparent".to_owned(), format!("00-{trace}-{span:016x}-01").into_bytes())];
     if STREAMS[emission.stage.stream].ends_with(".dlq") {
-        headers.push(("x-original-stream".to_owned(), b"shop.payments".to_vec()));
-        headers.push(("x-error".to_owned(), emission.error.unwrap_or_default().into()));
+        // As Spring Kafka writes them: numbers are big-endian bytes.
+        let error = emission.error.unwrap_or_default();
+        let mut header = |name: &str, value: Vec<u8>| headers.push((format!("kafka_dlt-{name}"), value));
+        header("original-topic", b"shop.payments".to_vec());
+        header("original-partition", 0i32.to_be_bytes().to_vec());
+        header("original-timestamp", (emission.event_time.0 / 1_000).to_be_bytes().to_vec());
+        header("original-consumer-group", b"warehouse-service".to_vec());
+        header("exception-fqcn", format!("com.example.shop.{}", class(error)).into_bytes());
+        header("exception-message", words(error).into());
     }
     NewRecord { key: Some(transaction.into_bytes()), payload: Some(json.into_bytes()), headers, record_time }
 }
@@ -83,6 +90,12 @@ fn put_time(text: &mut String, time: Timestamp) {
         // Outside of year -9999 to 9999: the number of microseconds is a time as well.
         Err(_) => drop(write!(text, "{}", time.0)),
     }
+}
+
+/// The class of an error code: `gateway_timeout` is thrown as `GatewayTimeout`.
+fn class(code: &str) -> String {
+    let capital = |word: &str| word.get(..1).map(|first| first.to_uppercase() + &word[1..]).unwrap_or_default();
+    code.split('_').map(capital).collect()
 }
 
 fn words(code: &str) -> &'static str {

@@ -62,4 +62,13 @@ impl Schedule {
         let turn = began.plus(stall + (waited as f64 * drain as f64 / (LASTS * MICROS_PER_SECOND) as f64) as i64);
         turn.max(time)
     }
+
+    /// Up to when the consumer that ships has read at `now`: what is appended at `t` is shipped at [`Self::shipped`]`(t)`.
+    pub(super) fn shipping_reach(self, now: Timestamp) -> Timestamp {
+        let Some((Incident::StalledShipping, began)) = self.at(now) else { return now };
+        let (waited, stall) = (now.since(began), STALL * MICROS_PER_SECOND);
+        let drain = (LASTS - STALL) * MICROS_PER_SECOND;
+        let drained = (waited - stall).max(0) as f64 * (LASTS * MICROS_PER_SECOND) as f64 / drain as f64;
+        began.plus(drained as i64).min(now)
+    }
 }

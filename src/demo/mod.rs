@@ -21,9 +21,11 @@ mod event;
 mod incident;
 mod plan;
 mod script;
+mod workers;
 
-use plan::{CHECKOUT, Emission, Flow, REFUND, STREAMS};
+use plan::{CHECKOUT, Emission, Flow, Name, REFUND, STREAMS};
 use script::Script;
+pub use workers::Workers;
 
 /// Transactions that begin per second at rate 1, over both flows.
 pub const TRANSACTIONS_PER_SECOND: f64 = 25.0;
@@ -108,6 +110,9 @@ pub struct Traffic {
     script: Script,
     began: Timestamp,
     done: Appended,
+    /// Dead letters that came back: the consumers tell, the script goes on with them.
+    redrive: mpsc::Sender<Name>,
+    redriven: mpsc::Receiver<Name>,
 }
 
 /// Begins the traffic; writes its history, if it shall have one. `rate` scales it: 1 is [`TRANSACTIONS_PER_SECOND`].
@@ -127,13 +132,14 @@ pub async fn begin(write: Arc<dyn Write>, seed: u64, rate: f64, begin: Begin, no
             script
         }
     };
-    Traffic { script, began, done }
+    let (redrive, redriven) = mpsc::channel(workers::REDRIVEN_QUEUE);
+    Traffic { script, began, done, redrive, redriven }
 }
 
 /// Appends live traffic until stopped; tells what it appended.
 /// A log that does not answer is asked again; what then overflows is counted.
 pub async fn run(mut traffic: Traffic, write: Arc<dyn Write>, now: fn() -> Timestamp, stop: Stop) -> Appended {
-    live(&write, traffic.script, traffic.began, now, &stop, &mut traffic.done).await;
+    live(&write, &mut traffic, now, &stop).await;
     traffic.done
 }
 
@@ -194,17 +200,11 @@ async fn backfill(write: &Arc<dyn Write>, seed: u64, rate: f64, now: Timestamp) 
 }
 
 /// Appends what is due, twenty times a second.
-async fn live(
-    write: &Arc<dyn Write>,
-    mut script: Script,
-    began: Timestamp,
-    now: fn() -> Timestamp,
-    stop: &Stop,
-    done: &mut Appended,
-) {
+async fn live(write: &Arc<dyn Write>, traffic: &mut Traffic, now: fn() -> Timestamp, stop: &Stop) {
+    let Traffic { script, began, done, redriven, .. } = traffic;
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut last, mut due): (_, Vec<Emission>) = (began, Vec::new());
+    let (mut last, mut due): (_, Vec<Emission>) = (*began, Vec::new());
     let mut waiting = vec![Vec::new(); STREAMS.len()];
     while !stop.is_set() {
         beat.tick().await;
@@ -213,6 +213,9 @@ async fn live(
             script.pause(last, time);
         }
         last = time.max(last);
+        while let Ok(name) = redriven.try_recv() {
+            script.redriven(name, last);
+        }
         script.until(last, &mut due);
         for emission in due.drain(..) {
             let lane: &mut Vec<NewRecord> = &mut waiting[emission.stage.stream];

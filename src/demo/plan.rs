@@ -49,6 +49,17 @@ pub(super) struct Name {
     pub number: u32,
 }
 
+impl Name {
+    /// From a transaction id of ours.
+    pub(super) fn parse(id: &[u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(id).ok()?.split('-');
+        let flow = if parts.next()? == "co" { Flow::Checkout } else { return None };
+        let second = i64::from_str_radix(parts.next()?, 16).ok()?;
+        let number = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Self { flow, second, number })
+    }
+}
+
 /// One record to be appended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Emission {
@@ -81,6 +92,20 @@ pub(super) fn plan(seed: u64, name: Name, began: Timestamp, schedule: Schedule, 
         Flow::Refund => plan.refund(),
     }
 }
+
+/// What follows on a dead letter that was redriven: the payment succeeds, and the order goes its way.
+pub(super) fn redriven(seed: u64, name: Name, now: Timestamp, schedule: Schedule, out: &mut Vec<Emission>) {
+    let mut chance = Chance::of(seed, (32 + name.flow as u8, name.second, name.number));
+    let cents = chance.lognormal(3_900.0, 0.8).clamp(199.0, 2_000_000.0) as u32;
+    let mut plan = Plan { name, now, schedule, chance, cents, number: REDRIVEN, out };
+    for (stage, median) in [(AUTHORIZED, 0.4), (RESERVED, 0.09), (PACKED, 0.7), (SHIPPED, 0.35)] {
+        plan.work(median, 0.5);
+        plan.ok(stage);
+    }
+}
+
+/// Number of the first event after a redrive: above those of any first life.
+const REDRIVEN: u8 = 100;
 
 struct Plan<'a> {
     name: Name,

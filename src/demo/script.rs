@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::TRANSACTIONS_PER_SECOND;
 use super::chance::Chance;
 use super::incident::Schedule;
-use super::plan::{Emission, Flow, Name, plan};
+use super::plan::{Emission, Flow, Name, plan, redriven};
 use crate::model::{MICROS_PER_SECOND, Timestamp};
 
 /// Checkouts among the transactions; the others are refunds.
@@ -99,6 +99,12 @@ impl Script {
         while self.pending.peek().is_some_and(|Reverse(due)| due.0.at < to) {
             out.extend(self.pending.pop().map(|Reverse(due)| due.0));
         }
+    }
+
+    /// A dead letter was redriven: its transaction goes on.
+    pub(super) fn redriven(&mut self, name: Name, now: Timestamp) {
+        redriven(self.seed, name, now, self.schedule, &mut self.scratch);
+        self.pending.extend(self.scratch.drain(..).map(|emission| Reverse(Due(emission))));
     }
 
     /// Plans the transactions that begin up to the end of the second that `to` lies in.

@@ -150,6 +150,22 @@ fn every_record_is_an_event_with_a_trace() {
 }
 
 #[test]
+fn a_letter_that_comes_back_is_paid_and_shipped() {
+    let name = Name { flow: Flow::Checkout, second: T0.second(), number: 3 };
+    assert_eq!(Name::parse(name.id().as_bytes()), Some(name));
+    assert_eq!([&b"rf-1-2"[..], b"co-1", b"co-1-2-3", b"x"].map(Name::parse), [None; 4]);
+    let mut script = Script::new(5, 0.0, T0, Some(T0));
+    script.redriven(name, T0);
+    let mut out = Vec::new();
+    script.until(at(60.0), &mut out);
+    out.retain(|e| e.name == name);
+    out.dedup_by_key(|e| e.number);
+    let stages: Vec<_> = out.iter().map(|e| (e.stage.name, e.status)).collect();
+    let ok = |stage: &plan::Stage| (stage.name, Status::Ok);
+    assert_eq!(stages, CHECKOUT[1..].iter().map(ok).collect::<Vec<_>>());
+}
+
+#[test]
 fn flows_and_streams_fit_each_other() {
     for flow in flows() {
         assert_eq!(flow.ends_at, [flow.stages.last().unwrap().clone()]);

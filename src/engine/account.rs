@@ -81,12 +81,13 @@ impl Flow {
         self.state.totals.after_end += after_end(new) - after_end(old);
         let (old, new) = (old.map_or(&[][..], |r| &r.hops), new.map_or(&[][..], |r| &r.hops));
         for i in 0..old.len().max(new.len()) {
-            change(old.get(i), new.get(i), |hop, n| self.count_hop(hop, n, who));
+            change(old.get(i), new.get(i), |hop, n| self.hop_made(hop, n, who));
         }
     }
 
-    fn count_hop(&mut self, hop: &HopMade, n: i32, who: Who<'_>) {
+    fn hop_made(&mut self, hop: &HopMade, n: i32, who: Who<'_>) {
         let number = self.hop(hop.from, hop.to);
+        self.count_hop(number, n);
         self.sample(hop_hist(number, hop.sample.clock), hop.at, hop.sample, n, who);
     }
 

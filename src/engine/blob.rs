@@ -1,7 +1,7 @@
 //! The kinds of blobs in a checkpoint and their numbers.
 
 /// Version of everything below. Another version is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Format, seed, global watermark, overflow counters. One blob.
 pub const META: u8 = 0;

@@ -1,5 +1,6 @@
 //! All changes since the last checkpoint, as blobs.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{BlobKey, Changes};
@@ -31,6 +32,7 @@ impl Engine {
     /// All changes since the last checkpoint. Hand checkpoints to the store in order and leave none out.
     pub fn checkpoint(&mut self) -> Checkpoint {
         let durable = self.durable();
+        self.gather_overflow();
         let mut changes = Changes::default();
         let meta = Meta {
             format: blob::FORMAT,
@@ -56,7 +58,7 @@ impl Engine {
         for (number, flow) in self.flows.iter_mut().enumerate() {
             flow.save(number as u16, &mut changes);
         }
-        self.table.save(|page, bytes| keep(&mut changes, blob::PAGES, u64::from(page), bytes.map(<[u8]>::to_vec)));
+        self.table.save(|page, bytes| keep(&mut changes, blob::PAGES, u64::from(page), bytes));
         self.table.save_ids(|slot, id| {
             keep(&mut changes, blob::LONG_IDS, u64::from(slot), id.map(|i| i.as_bytes().to_vec()));
         });
@@ -83,12 +85,12 @@ impl Flow {
     }
 }
 
-fn put(changes: &mut Changes, kind: u8, number: u64, bytes: Vec<u8>) {
-    changes.puts.push((BlobKey { kind, number }, bytes));
+fn put(changes: &mut Changes, kind: u8, number: u64, bytes: impl Into<Bytes>) {
+    changes.puts.push((BlobKey { kind, number }, bytes.into()));
 }
 
 /// Writes a blob, or removes it.
-fn keep(changes: &mut Changes, kind: u8, number: u64, bytes: Option<Vec<u8>>) {
+fn keep(changes: &mut Changes, kind: u8, number: u64, bytes: Option<impl Into<Bytes>>) {
     match bytes {
         Some(bytes) => put(changes, kind, number, bytes),
         None => changes.deletes.push(BlobKey { kind, number }),

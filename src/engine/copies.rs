@@ -1,6 +1,6 @@
 //! Events of which several copies were read: which of them count.
 //!
-//! All copies are kept until the watermark has passed the last one by ten minutes, because a copy that is
+//! All copies are kept until the watermark has passed the last one by twenty minutes, because a copy that is
 //! read later may be cut earlier, and then it is the one that counts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{BlobKey, Changes};
 
 use super::blob;
-use super::dedup::HORIZON;
+use super::dedup::{HORIZON, KEPT};
 use super::resolve::Fact;
 
 /// Copies kept of one event: an id that is no id (a constant) must not cost without bound.
@@ -93,7 +93,7 @@ impl Copies {
         dropped
     }
 
-    /// Nothing cut before `low` will be read any more: events whose last copy is ten minutes older are final.
+    /// Little that is cut before `low` will be read any more: events whose last copy is twenty minutes older are final.
     pub fn advance(&mut self, low: Option<i64>) {
         let Some(low) = low else { return };
         if self.swept.is_some_and(|s| low < s + HORIZON / 60) {
@@ -102,7 +102,7 @@ impl Copies {
         self.swept = Some(low);
         let unsaved = &mut self.unsaved;
         self.by_id.retain(|id, copies| {
-            let keep = copies.last().is_some_and(|c| c.fact.cut.saturating_add(HORIZON) >= low);
+            let keep = copies.last().is_some_and(|c| c.fact.cut.saturating_add(KEPT) >= low);
             if !keep {
                 unsaved.insert(*id);
             }
@@ -115,7 +115,7 @@ impl Copies {
         for id in std::mem::take(&mut self.unsaved) {
             let key = BlobKey { kind: blob::COPIES, number: id };
             match self.by_id.get(&id) {
-                Some(copies) => changes.puts.push((key, blob::encode(copies))),
+                Some(copies) => changes.puts.push((key, blob::encode(copies).into())),
                 None => changes.deletes.push(key),
             }
         }

@@ -1,4 +1,4 @@
-//! Which event ids were seen: 16 bytes each, forgotten ten minutes of cut time later.
+//! Which event ids were seen: 16 bytes each, forgotten twenty minutes of watermark later.
 //!
 //! An id that was seen once refers to its transaction, where the event itself lies. An id with several
 //! copies moves to [`Copies`], which keeps all of them, because a copy read later may turn out to be the first.
@@ -12,6 +12,13 @@ use super::journal::Journal;
 
 /// Copies within this much cut time of the last counted one are duplicates (inclusive), microseconds.
 pub const HORIZON: i64 = 600 * MICROS_PER_SECOND;
+
+/// Ids are remembered this much longer: where producers' clocks or their batches are minutes behind the watermark, a
+/// copy must still find the first.
+const GRACE: i64 = 600 * MICROS_PER_SECOND;
+
+/// How far behind the watermark an id is forgotten.
+pub const KEPT: i64 = HORIZON + GRACE;
 
 /// Shards grow and are swept one at a time: no pause for the whole table.
 const SHARDS: usize = 256;
@@ -96,6 +103,12 @@ impl Dedup {
         self.shards[shard(id)].find(id, |e| e.id == id).map_or(0, |e| e.packed)
     }
 
+    /// True where a copy ten minutes before `millis` would have been forgotten.
+    #[must_use]
+    pub fn has_forgotten(&self, millis: i64) -> bool {
+        expired(millis.saturating_sub(HORIZON / 1_000), self.low)
+    }
+
     /// Remembers what is known of `id` from now on; `millis` is the cut time of its last copy. False: no room.
     pub fn remember(&mut self, id: u64, millis: i64, slot: Option<u32>) -> bool {
         self.put(id, millis, slot.map_or(NO_TRANSACTION, |s| u64::from(s) & NO_TRANSACTION))
@@ -115,7 +128,7 @@ impl Dedup {
         let mut record = [0; 16];
         record[..8].copy_from_slice(&id.to_le_bytes());
         record[8..].copy_from_slice(&packed.to_le_bytes());
-        self.journal.push(&record, millis.saturating_mul(1_000).saturating_add(HORIZON));
+        self.journal.push(&record, millis.saturating_mul(1_000).saturating_add(KEPT));
         true
     }
 
@@ -178,7 +191,7 @@ fn shard(id: u64) -> usize {
 }
 
 fn expired(millis: i64, low: Option<i64>) -> bool {
-    low.is_some_and(|low| millis.saturating_mul(1_000).saturating_add(HORIZON) < low)
+    low.is_some_and(|low| millis.saturating_mul(1_000).saturating_add(KEPT) < low)
 }
 
 #[cfg(test)]
@@ -190,7 +203,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000;
 
     #[test]
-    fn ids_are_known_for_ten_minutes_of_watermark() {
+    fn ids_are_known_for_twenty_minutes_of_watermark() {
         let mut dedup = Dedup::new(1_000_000);
         for id in 0..100_000u64 {
             let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -202,9 +215,10 @@ mod tests {
         assert_eq!(dedup.seen(3, NOW + MINUTE), Seen::Once(NOW - 1, None));
         assert!(dedup.remember_copies(3, NOW));
         assert_eq!(dedup.seen(3, NOW), Seen::Copies);
-        dedup.advance(Some((NOW + 10 * MINUTE) * 1_000));
-        assert_eq!(dedup.seen(3, NOW), Seen::Copies, "ten minutes are within");
-        dedup.advance(Some((NOW + 10 * MINUTE) * 1_000 + 1));
+        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000));
+        assert_eq!(dedup.seen(3, NOW), Seen::Copies, "ten minutes late, and ten minutes are within");
+        assert!(!dedup.has_forgotten(NOW + 10 * MINUTE) && dedup.has_forgotten(NOW + 10 * MINUTE - 1));
+        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000 + 1));
         assert_eq!(dedup.seen(3, NOW), Seen::Never);
     }
 
@@ -215,8 +229,8 @@ mod tests {
         let kept = (0..150).filter(|i| dedup.remember(hash(*i), NOW, None)).count();
         assert_eq!((kept, dedup.len()), (100, 100));
         assert!(dedup.remember(hash(5), NOW, Some(1)), "a known id is updated");
-        dedup.advance(Some((NOW + 11 * MINUTE) * 1_000));
-        assert!(dedup.remember(hash(200), NOW + 11 * MINUTE, None));
+        dedup.advance(Some((NOW + 21 * MINUTE) * 1_000));
+        assert!(dedup.remember(hash(200), NOW + 21 * MINUTE, None));
         assert_eq!(dedup.len(), 1);
     }
 

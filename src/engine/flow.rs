@@ -11,8 +11,10 @@ use crate::model::{Limits, Timestamp};
 use crate::snapshot::{FlowView, Inexact};
 
 use super::exemplar::Exemplars;
+use super::overflow::{Bound, Overflow};
 use super::points::Points;
-use super::rules::{Declared, Rules, StageId};
+use super::rules::{Declared, NO_STAGE, Rules, StageId};
+use super::series::Series;
 use super::settled::Settled;
 use super::window::Seconds;
 
@@ -25,10 +27,16 @@ const MAX_STAGES: usize = 250;
 /// Most hops of a flow: histogram numbers are stored in 16 bits, three per hop.
 const MAX_HOPS: usize = 20_000;
 
+/// Reasons kept why numbers are not exact: the first ones.
+const REASONS: usize = 4;
+
 /// Stages that are found faster by comparing than by hashing.
 const FEW_STAGES: usize = 8;
 
 type Hasher = foldhash::fast::FixedState;
+
+/// Cut time of a transaction's start, its key (so that the order does not depend on where it lies), its slot.
+pub type Waiting = (i64, u64, u32);
 
 /// Counters since the state began. Signed, because a correction takes back what it adds elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +82,29 @@ pub struct Stage {
     pub learned: Option<i64>,
 }
 
+/// One hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// From stage.
+    pub from: StageId,
+    /// To stage.
+    pub to: StageId,
+    /// How often it was made.
+    pub made: i64,
+}
+
+/// Which transactions have to be looked at again at the next tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Revisit {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those past their deadline: a hole may explain what they lack.
+    Verdicts,
+    /// All: they may have begun before reading did.
+    Everything,
+}
+
 /// What is stored of a flow.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
@@ -84,11 +115,11 @@ pub struct State {
     /// Stages by number.
     pub stages: Vec<Stage>,
     /// Hops by number.
-    pub hops: Vec<(StageId, StageId)>,
+    pub hops: Vec<Hop>,
     /// Counters.
     pub totals: Totals,
-    /// Streams in which it was seen.
-    pub streams: BTreeSet<u16>,
+    /// Streams in which it was seen, each with the least cut at which it was.
+    pub streams: BTreeMap<u16, i64>,
     /// Its watermark.
     pub watermark: Option<i64>,
     /// First second in which it was seen.
@@ -96,13 +127,13 @@ pub struct State {
     /// Events that end a transaction.
     pub ends: i64,
     /// Since when and why numbers may be inexact.
-    pub inexact: Option<(i64, String)>,
+    pub inexact: Option<(i64, Vec<String>)>,
     /// Starts up to this cut time may have begun before reading did.
     pub joined_until: Option<i64>,
     /// Watermark at which stage deadlines were learned last, in units of [`super::lifecycle::LEARN_EVERY`].
     pub learned_at: i64,
-    /// All transactions have to be looked at again: a stream or a hole came to light.
-    pub revisit: bool,
+    /// Which transactions have to be looked at again, because a stream or a hole came to light.
+    pub revisit: Revisit,
     /// Durable counters.
     pub settled: Settled,
     /// Real transactions behind the percentiles.
@@ -116,8 +147,10 @@ pub struct Flow {
     pub state: State,
     /// Its configuration in stage numbers.
     pub rules: Rules,
-    /// Stream in which it was seen last.
-    pub last_stream: u16,
+    /// Stream in which it was seen last, and the least cut at which it was seen there.
+    pub last_stream: (u16, i64),
+    /// Cluster and name of the streams in which it was seen, in order.
+    pub streams: Arc<[(Arc<str>, Arc<str>)]>,
     /// Seconds and rolling windows.
     pub seconds: Seconds,
     /// Charts.
@@ -125,9 +158,9 @@ pub struct Flow {
     /// Transactions to look at once the watermark reaches a second.
     pub timers: BTreeMap<i64, Vec<u32>>,
     /// Transactions in flight by start; entries whose transaction has moved on are skipped when they surface.
-    pub oldest: BinaryHeap<Reverse<(i64, u32)>>,
+    pub oldest: BinaryHeap<Reverse<Waiting>>,
     /// Stuck transactions by start.
-    pub stuck: BTreeSet<(i64, u32)>,
+    pub stuck: BTreeSet<Waiting>,
     /// Partitions that do not hold back the watermark because they cannot be read.
     pub left_out: Vec<u16>,
     /// Seconds from it on are partial where they are complete.
@@ -142,6 +175,9 @@ pub struct Flow {
     hop_index: HashMap<(StageId, StageId), u16, Hasher>,
     max_stages: usize,
     max_hops: usize,
+    series: Series,
+    /// What was folded into `other` since the engine last asked.
+    pub overflow: Overflow,
 }
 
 /// Seed of the transactions of a flow.
@@ -153,18 +189,20 @@ pub fn seed_of(name: &str, seed: u64) -> u64 {
 impl Flow {
     /// A flow that was never seen.
     #[must_use]
-    pub fn new(name: &str, declared: Declared, limits: &Limits) -> Self {
+    pub fn new(name: &str, declared: Declared, limits: &Limits, series: &Series) -> Self {
         let state = State { name: name.to_owned(), declared, ..State::default() };
-        Self::with_state(state, limits)
+        Self::with_state(state, limits, series)
     }
 
     /// A flow as it was stored.
     #[must_use]
-    pub fn with_state(state: State, limits: &Limits) -> Self {
+    pub fn with_state(state: State, limits: &Limits, series: &Series) -> Self {
+        series.add(state.stages.len() + state.hops.len());
         let stage_index = state.stages.iter().enumerate().map(|(i, s)| (s.name.clone(), i as StageId)).collect();
-        let hop_index = state.hops.iter().enumerate().map(|(i, h)| (*h, i as u16)).collect();
+        let hop_index = state.hops.iter().enumerate().map(|(i, h)| ((h.from, h.to), i as u16)).collect();
         let mut flow = Self {
-            last_stream: u16::MAX,
+            last_stream: (u16::MAX, i64::MAX),
+            streams: Arc::default(),
             rules: Rules::new(&Declared::default(), |_| 0),
             seconds: Seconds::new(limits.history_1s_seconds),
             points: Points::new(limits),
@@ -180,6 +218,8 @@ impl Flow {
             hop_index,
             max_stages: limits.stages_per_flow.clamp(1, MAX_STAGES),
             max_hops: limits.hops_per_flow.clamp(1, MAX_HOPS),
+            series: series.clone(),
+            overflow: Overflow::default(),
             state,
         };
         flow.declare(flow.state.declared.clone());
@@ -188,52 +228,80 @@ impl Flow {
 
     /// Takes over a configuration. What was counted under another one must be taken back before.
     pub fn declare(&mut self, declared: Declared) {
-        self.rules = Rules::new(&declared, |name| self.stage(name).0);
+        self.rules = Rules::new(&declared, |name| self.stage_within(name, true));
         self.state.declared = declared;
         self.unsaved = true;
         self.changed = true;
     }
 
-    /// Looks at all transactions again at the next tick.
-    pub fn revisit(&mut self) {
-        (self.state.revisit, self.unsaved) = (true, true);
+    /// Looks at transactions again at the next tick.
+    pub fn revisit(&mut self, which: Revisit) {
+        self.state.revisit = self.state.revisit.max(which);
+        self.unsaved = true;
     }
 
-    /// Number of a stage; true where it had to be folded into `other`.
-    pub fn stage(&mut self, name: &str) -> (StageId, bool) {
+    /// Number of a stage. Beyond the bounds all are `other`.
+    pub fn stage(&mut self, name: &str) -> StageId {
+        self.stage_within(name, false)
+    }
+
+    /// Stages that the configuration names are bounded by it: they do not ask whether there is room for a series.
+    fn stage_within(&mut self, name: &str, declared: bool) -> StageId {
         let few = &self.state.stages[..self.state.stages.len().min(FEW_STAGES)];
         if let Some(found) = few.iter().position(|s| s.name == name) {
-            return (found as StageId, false);
+            return found as StageId;
         }
         if let Some(found) = self.stage_index.get(name) {
-            return (*found, false);
+            return *found;
         }
-        let full = self.state.stages.len() >= self.max_stages;
-        if full && let Some(other) = self.stage_index.get(OTHER) {
-            return (*other, true);
+        let full = match self.state.stages.len() >= self.max_stages {
+            true => Some(Bound::StagesPerFlow),
+            false => (!declared && !self.series.has_room()).then_some(Bound::Series),
+        };
+        if let Some(bound) = full {
+            self.overflow.add(bound, 1);
+            if let Some(other) = self.stage_index.get(OTHER) {
+                return *other;
+            }
         }
-        let name = if full { OTHER } else { name };
+        let name = if full.is_some() { OTHER } else { name };
+        self.series.add(1);
         let number = self.state.stages.len() as StageId;
         self.state.stages.push(Stage { name: name.to_owned(), ..Stage::default() });
         self.stage_index.insert(name.to_owned(), number);
-        (number, full)
+        number
     }
 
-    /// Number of a hop. Beyond the bound all hops are one, from `other` to `other`.
+    /// Number of a hop. Beyond the bounds all hops are one, from `other` to `other`.
     pub fn hop(&mut self, from: StageId, to: StageId) -> u16 {
         if let Some(found) = self.hop_index.get(&(from, to)) {
             return *found;
         }
-        let other = super::rules::NO_STAGE;
-        let full = self.state.hops.len() >= self.max_hops;
-        if full && let Some(found) = self.hop_index.get(&(other, other)) {
+        let (from, to) = if self.hops_full().is_some() { (NO_STAGE, NO_STAGE) } else { (from, to) };
+        if let Some(found) = self.hop_index.get(&(from, to)) {
             return *found;
         }
-        let hop = if full { (other, other) } else { (from, to) };
-        self.state.hops.push(hop);
+        self.series.add(1);
+        self.state.hops.push(Hop { from, to, made: 0 });
         let number = self.state.hops.len() as u16 - 1;
-        self.hop_index.insert(hop, number);
+        self.hop_index.insert((from, to), number);
         number
+    }
+
+    /// Counts `n` of a hop; below zero takes back.
+    pub fn count_hop(&mut self, number: u16, n: i32) {
+        let hop = &mut self.state.hops[usize::from(number)];
+        hop.made += i64::from(n);
+        if let (NO_STAGE, 1.., Some(bound)) = (hop.from, n, self.hops_full()) {
+            self.overflow.add(bound, 1);
+        }
+    }
+
+    fn hops_full(&self) -> Option<Bound> {
+        match self.state.hops.len() >= self.max_hops {
+            true => Some(Bound::HopsPerFlow),
+            false => (!self.series.has_room()).then_some(Bound::Series),
+        }
     }
 
     /// Name of a stage.
@@ -263,17 +331,19 @@ impl Flow {
         self.state.totals.started > 0
     }
 
-    /// Numbers may be inexact from `cut` on; the earliest reason is shown.
-    pub fn inexact(&mut self, cut: i64, reason: impl FnOnce() -> String) {
-        if self.state.inexact.as_ref().is_none_or(|(at, _)| cut < *at) {
-            self.state.inexact = Some((cut, reason()));
-            self.unsaved = true;
+    /// Numbers may be inexact from `cut` on.
+    pub fn inexact(&mut self, cut: i64, reason: &str) {
+        let (since, reasons) = self.state.inexact.get_or_insert((cut, Vec::new()));
+        *since = cut.min(*since);
+        if reasons.len() < REASONS && reasons.iter().all(|r| r != reason) {
+            reasons.push(reason.to_owned());
         }
+        (self.unsaved, self.changed) = (true, true);
     }
 
     /// The same for readers.
     #[must_use]
     pub fn inexact_view(&self) -> Option<Inexact> {
-        self.state.inexact.as_ref().map(|(at, reason)| Inexact { at: Timestamp(*at), reason: reason.clone() })
+        self.state.inexact.as_ref().map(|(at, reasons)| Inexact { at: Timestamp(*at), reason: reasons.join("; ") })
     }
 }

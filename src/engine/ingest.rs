@@ -28,6 +28,8 @@ pub struct Arrival<'a> {
     pub fact: Fact,
     /// Trace id, where it carried one.
     pub trace: Option<[u8; 16]>,
+    /// It says what an earlier event of its transaction has said: it counts, and changes nothing else.
+    pub repeats: bool,
 }
 
 /// Events whose memory is fetched side by side.
@@ -55,7 +57,12 @@ impl Copy {
 
     fn arrival(&self) -> Arrival<'_> {
         let Self { fact, flow, key, trace, .. } = *self;
-        Arrival { flow, key, transaction: &self.transaction, fact, trace }
+        Arrival { flow, key, transaction: &self.transaction, fact, trace, repeats: false }
+    }
+
+    fn says(&self, of: &Self) -> bool {
+        let said = |c: &Self| (c.key, c.fact.stage, c.fact.status, c.fact.outcome, c.fact.time, c.fact.started);
+        said(self) == said(of)
     }
 }
 
@@ -76,7 +83,10 @@ impl Engine {
                 earliest = earliest.map_or(cut, |e| Some(cut.map_or(e, |c| c.min(e))));
             }
         }
-        self.sources.get_mut(number).arrived(b, earliest);
+        let source = self.sources.get_mut(number);
+        source.arrived(b, earliest);
+        let timed = b.events.iter().rev().find_map(|e| Some((e.position, e.record_time?.0)));
+        source.last = timed.or(source.last);
     }
 
     /// Computes the hashes of a block of events and touches what they will need. The tables are far larger than the
@@ -96,7 +106,7 @@ impl Engine {
         std::hint::black_box(prints[..block.len()].iter().map(touch).fold(0, |a, b| a ^ b));
     }
 
-    /// Takes one record; returns its cut time.
+    /// Takes one record; returns its cut time, unless that is too old for the windows.
     fn record(&mut self, number: u16, event: &Event, text: &str, prints: Prints) -> Option<i64> {
         let source = self.sources.get_mut(number);
         let record_time = event.record_time.map(|t| t.0);
@@ -129,7 +139,7 @@ impl Engine {
             Kind::Event if role == Role::Lag => stream.count(cut.filter(|_| !late).map(second), 1),
             Kind::Event => self.event(number, event, text, prints, cut, late),
         }
-        cut
+        cut.filter(|_| !late)
     }
 
     fn event(&mut self, number: u16, event: &Event, text: &str, prints: Prints, cut: Option<i64>, late: bool) {
@@ -143,12 +153,11 @@ impl Engine {
                 return;
             }
         }
-        let flow_number = self.flow_of(flow_name(event, text), stream_number);
+        let flow_number = self.flow_of(flow_name(event, text), stream_number, cut.unwrap_or(i64::MAX));
         let stream = &self.streams[usize::from(stream_number)];
         let flow = &mut self.flows[usize::from(flow_number)];
         let stage = if event.stage.is_empty() { &stream.state.name } else { event.stage.of(text) };
-        let (stage, folded) = flow.stage(stage);
-        self.overflow.add(Bound::StagesPerFlow, u64::from(folded));
+        let stage = flow.stage(stage);
         let id = (!event.id.is_empty()).then_some(prints.id);
         let time = event.event_time.or(event.record_time).map(|t| t.0);
         let fact = Fact {
@@ -165,7 +174,7 @@ impl Engine {
             late,
         };
         let trace = event.trace.map(|t| t.trace_id);
-        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace };
+        let arrival = Arrival { flow: flow_number, key: prints.key, transaction, fact, trace, repeats: false };
         let Some(cut) = cut else {
             // No time at all: there is no second and no order in which it could take part.
             self.flows[usize::from(flow_number)].count_event_total(&fact, 1);
@@ -180,26 +189,29 @@ impl Engine {
         }
     }
 
-    /// The number of a flow, which was seen in a stream.
-    fn flow_of(&mut self, name: &str, stream: u16) -> u16 {
+    /// The number of a flow, which was seen in a stream at `cut`.
+    fn flow_of(&mut self, name: &str, stream: u16, cut: i64) -> u16 {
         let last = self.flows.get(usize::from(self.last_flow));
-        if last.is_some_and(|f| f.state.name == name && f.last_stream == stream) {
+        if last.is_some_and(|f| f.state.name == name && f.last_stream.0 == stream && f.last_stream.1 <= cut) {
             return self.last_flow;
         }
         let number = match self.flow_index.get(name) {
             Some(number) => *number,
-            None if self.flow_index.len() < self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
-                self.add_flow(name)
-            }
-            None => {
+            None if self.flow_index.len() >= self.limits.flows.clamp(1, usize::from(u16::MAX) - 1) => {
                 self.overflow.add(Bound::Flows, 1);
                 self.other_flow()
             }
+            None if !self.series.has_room() => {
+                self.overflow.add(Bound::Series, 1);
+                self.other_flow()
+            }
+            None => self.add_flow(name),
         };
-        if !self.flows[usize::from(number)].state.streams.contains(&stream) {
-            self.seen_in(number, stream);
+        let first = self.flows[usize::from(number)].state.streams.get(&stream).copied();
+        if first.is_none_or(|first| cut < first) {
+            self.seen_in(number, stream, cut);
         }
-        self.flows[usize::from(number)].last_stream = stream;
+        self.flows[usize::from(number)].last_stream = (stream, first.map_or(cut, |first| first.min(cut)));
         self.last_flow = number;
         number
     }
@@ -208,10 +220,14 @@ impl Engine {
     fn identified(&mut self, id: u64, millis: i64, a: &Arrival<'_>) {
         let (first, slot) = match self.dedup.seen(id, millis) {
             Seen::Never => {
+                if self.dedup.has_forgotten(millis) {
+                    let words = "an event came so late that a copy before it may be forgotten";
+                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, words);
+                }
                 let slot = self.place(a);
                 if !self.dedup.remember(id, millis, slot) {
                     self.overflow.add(Bound::DedupEvents, 1);
-                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "limits.dedup_events reached".to_owned());
+                    self.flows[usize::from(a.flow)].inexact(a.fact.cut, "limits.dedup_events reached");
                 }
                 return;
             }
@@ -224,7 +240,7 @@ impl Engine {
         if self.copies.full() {
             self.overflow.add(Bound::Copies, 1);
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "too many events with several copies".to_owned());
+            flow.inexact(a.fact.cut, "too many events with several copies");
             if first.abs_diff(millis) <= HORIZON.unsigned_abs() / 1_000 {
                 flow.state.totals.duplicates += 1;
             } else {
@@ -270,23 +286,25 @@ impl Engine {
                 copy.counted = false;
             }
         }
-        for (copy, counts) in copies.iter_mut().zip(&verdicts) {
-            if !copy.counted && *counts {
-                self.place(&copy.arrival());
+        for i in (0..copies.len()).filter(|i| verdicts[*i]) {
+            let (before, copy) = (&copies[..i], &copies[i]);
+            if !copy.counted {
+                let repeats = before.iter().any(|c| c.counted && c.says(copy));
+                self.place(&Arrival { repeats, ..copy.arrival() });
                 self.flows[usize::from(copy.flow)].state.totals.duplicates -= 1;
-                copy.counted = true;
+                copies[i].counted = true;
             }
         }
         let flow = &mut self.flows[usize::from(a.flow)];
         (flow.unsaved, flow.changed) = (true, true);
         if !verdicts[at] && copies.iter().any(|c| c.fixed && c.fact.cut > a.fact.cut) {
-            flow.inexact(a.fact.cut, || "an earlier copy came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an earlier copy came after its transaction had been put away");
         }
         let last = copies.last().map_or(a.fact.cut, |c| c.fact.cut);
         let dropped = self.copies.put(id, copies);
         self.overflow.add(Bound::Copies, dropped);
         if dropped > 0 {
-            self.flows[usize::from(a.flow)].inexact(a.fact.cut, || "too many copies of one event".to_owned());
+            self.flows[usize::from(a.flow)].inexact(a.fact.cut, "too many copies of one event");
         }
         self.dedup.remember_copies(id, last.div_euclid(1_000));
     }

@@ -6,7 +6,7 @@ use crate::model::MICROS_PER_SECOND;
 
 use super::Engine;
 use super::account::second;
-use super::flow::Flow;
+use super::flow::{Flow, Revisit, Waiting};
 use super::histogram::{Histogram, value_of};
 use super::overflow::Bound;
 use super::page::flag;
@@ -45,14 +45,14 @@ impl Flow {
         self.deadline(r.waiting).is_some_and(|(d, _)| watermark.saturating_sub(r.last_cut) > d)
     }
 
-    pub(super) fn stick(&mut self, r: &Resolution, slot: u32) {
+    pub(super) fn stick(&mut self, r: &Resolution, key: u64, slot: u32) {
         self.state.stages[usize::from(r.waiting)].stuck += 1;
-        self.stuck.insert((r.start.cut, slot));
+        self.stuck.insert((r.start.cut, key, slot));
     }
 
-    pub(super) fn unstick(&mut self, r: &Resolution, slot: u32) {
+    pub(super) fn unstick(&mut self, r: &Resolution, key: u64, slot: u32) {
         self.state.stages[usize::from(r.waiting)].stuck -= 1;
-        self.stuck.remove(&(r.start.cut, slot));
+        self.stuck.remove(&(r.start.cut, key, slot));
     }
 
     /// The second of watermark at which a transaction has to be looked at again.
@@ -78,6 +78,7 @@ impl Flow {
     }
 
     fn settle(&mut self, r: &Resolution) {
+        self.unsaved = true;
         self.state.settled.count(r.fate());
         if let Some((outcome, latency)) = r.end.and_then(|e| Some((e.outcome?, e.latency?))) {
             self.state.settled.sample(latency_hist(outcome, latency.clock), latency);
@@ -97,8 +98,8 @@ impl Flow {
         self.state.learned_at = step;
         let hists = &self.seconds.rolling[self.seconds.rolling.len() - 1].hists;
         let mut by_stage: Vec<Histogram> = vec![Histogram::default(); self.state.stages.len()];
-        for (number, (from, to)) in self.state.hops.iter().enumerate() {
-            let stage: StageId = if self.rules.order.is_empty() { *from } else { *to };
+        for (number, hop) in self.state.hops.iter().enumerate() {
+            let stage: StageId = if self.rules.order.is_empty() { hop.from } else { hop.to };
             if stage == NO_STAGE {
                 continue;
             }
@@ -127,13 +128,13 @@ impl Engine {
             flow.seconds.advance(second(watermark));
         }
         flow.learn();
-        let refused = std::mem::take(&mut flow.seconds.refused);
-        if refused > 0 {
-            self.overflow.add(Bound::FarSeconds, refused);
-            flow.inexact(flow.state.watermark.unwrap_or_default(), || "too many seconds lie far ahead".to_owned());
-        }
-        if std::mem::take(&mut flow.state.revisit) {
-            let of_flow = |s: &u32| self.table.slot(*s).head.flow == number;
+        let revisit = std::mem::take(&mut flow.state.revisit);
+        if revisit != Revisit::Nothing {
+            flow.unsaved = true;
+            let of_flow = |s: &u32| {
+                let head = &self.table.slot(*s).head;
+                head.flow == number && (revisit == Revisit::Everything || head.flags & flag::PASSED != 0)
+            };
             let slots: Vec<u32> = self.table.transactions().filter(of_flow).collect();
             for slot in slots {
                 let scratch = self.refresh(slot);
@@ -198,7 +199,7 @@ impl Engine {
             (Fate::Ended(outcome), None) => Left::Ended(outcome),
             _ => Left::Unexplained,
         };
-        self.bury(slot, left, end.time, end.at.cut);
+        self.bury(slot, left, r.quiet, (end.time, end.at.cut));
     }
 
     /// A quiet transaction of a flow that never ends leaves the table.
@@ -207,23 +208,26 @@ impl Engine {
         let flow = &mut self.flows[usize::from(self.table.slot(slot).head.flow)];
         flow.state.totals.open_ended += 1;
         flow.settle(r);
-        self.bury(slot, Left::OpenEnded, r.last_cut, r.last_cut);
+        self.bury(slot, Left::OpenEnded, false, (r.last_cut, r.last_cut));
     }
 
     /// A transaction in flight is no longer.
     fn close_books(&mut self, slot: u32, r: &Resolution) {
         let head = self.table.slot(slot).head;
         let flow = &mut self.flows[usize::from(head.flow)];
+        (flow.unsaved, flow.changed) = (true, true);
         flow.state.totals.in_flight -= 1;
         flow.state.stages[usize::from(r.waiting)].waiting -= 1;
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(r, slot);
+            flow.unstick(r, head.key, slot);
         }
     }
 
-    fn bury(&mut self, slot: u32, left: Left, end_time: i64, end_cut: i64) {
+    /// `end` is the end's time and cut.
+    fn bury(&mut self, slot: u32, left: Left, quiet: bool, end: (i64, i64)) {
         let head = self.table.slot(slot).head;
-        self.stones.put(Tombstone::new(head.key, head.flow, left, end_time, second(end_cut), head.settled));
+        let stone = Tombstone::new(head.key, head.flow, left, end.0, second(end.1), head.settled);
+        self.stones.put(stone.after_quiet(quiet));
         self.overflow.set(Bound::Tombstones, self.stones.overflow);
         self.table.remove(slot);
     }
@@ -246,7 +250,7 @@ impl Engine {
             let resolution = &scratch.new;
             let head = self.table.slot(slot).head;
             let flow = &mut self.flows[usize::from(head.flow)];
-            flow.inexact(start, || "limits.transactions reached".to_owned());
+            flow.inexact(start, "limits.transactions reached");
             if resolution.end.is_some() {
                 if head.settled == 0 {
                     flow.settle(resolution);
@@ -256,7 +260,7 @@ impl Engine {
             } else {
                 self.close_books(slot, resolution);
                 self.flows[usize::from(head.flow)].state.totals.evicted += 1;
-                self.bury(slot, Left::Evicted, resolution.last_cut, resolution.last_cut);
+                self.bury(slot, Left::Evicted, false, (resolution.last_cut, resolution.last_cut));
             }
             self.done(scratch);
             self.overflow.add(Bound::Transactions, 1);
@@ -267,11 +271,11 @@ impl Engine {
     fn tidy_oldest(&mut self, number: u16) {
         let flow = &mut self.flows[usize::from(number)];
         let table = &self.table;
-        let live = |entry: &Reverse<(i64, u32)>| {
-            let Reverse((start, slot)) = *entry;
-            table.transaction(slot).is_some_and(|s| {
-                s.head.flow == number && s.head.flags & flag::ENDED == 0 && s.records[0].cut() == start
-            })
+        let live = |entry: &Reverse<Waiting>| {
+            let Reverse((start, key, slot)) = *entry;
+            table
+                .transaction(slot)
+                .is_some_and(|s| s.head.key == key && s.head.flags & flag::ENDED == 0 && s.records[0].cut() == start)
         };
         let in_flight = usize::try_from(flow.state.totals.in_flight).unwrap_or(0);
         if flow.oldest.len() > 2 * in_flight + 1_024 {

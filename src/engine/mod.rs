@@ -22,7 +22,7 @@
 //!
 //! # Files, in reading order
 //!
-//! `times` (cut time) - `source`, `stream`, `watermark` - `dedup`, `copies` - `rules`, `resolve` (what a set of
+//! `times` (cut time) - `source`, `stream`, `names`, `missing`, `watermark` - `dedup`, `copies` - `rules`, `resolve` (what a set of
 //! events means) - `page`, `table`, `tombstone` (where transactions live) - `ingest`, `place`, `account`,
 //! `lifecycle` (how they move) - `histogram`, `ring`, `second`, `window`, `points` (what is counted when) -
 //! `view`, `view_flow`, `settled`, `exemplar` (what is shown) - `blob`, `journal`, `checkpoint`, `restore`.
@@ -38,6 +38,9 @@ pub mod histogram;
 mod ingest;
 mod journal;
 mod lifecycle;
+mod lookup;
+mod missing;
+mod names;
 mod overflow;
 mod page;
 mod place;
@@ -47,6 +50,7 @@ mod restore;
 mod ring;
 mod rules;
 mod second;
+mod series;
 mod settled;
 mod source;
 mod stream;
@@ -75,7 +79,7 @@ use dedup::Dedup;
 use flow::Flow;
 use overflow::{Bound, Overflow};
 use place::Scratch;
-use rules::Declared;
+use series::Series;
 use source::{Readable, Sources};
 use stream::Stream;
 use table::Table;
@@ -120,6 +124,7 @@ pub struct Engine {
     dedup: Dedup,
     copies: Copies,
     stones: Tombstones,
+    series: Series,
     overflow: Overflow,
     /// The flow of the last event: the next one's is most often the same.
     last_flow: u16,
@@ -149,6 +154,7 @@ impl Engine {
             dedup: Dedup::new(limits.dedup_events),
             copies: Copies::new(limits.dedup_events / 8),
             stones: Tombstones::new(limits.tombstones),
+            series: Series::new(limits.series),
             overflow: Overflow::default(),
             last_flow: 0,
             low: None,
@@ -181,18 +187,22 @@ impl Engine {
     /// A partition joins. One that is known keeps its position.
     pub fn open(&mut self, o: &SourceOpen) {
         let stream = self.stream_of(&o.source.cluster, &o.source.stream, o.role);
-        let Some(number) = self.sources.open(o, stream) else {
+        let Some((number, cut)) = self.sources.open(o, stream) else {
             self.overflow.add(Bound::Sources, 1);
             return;
         };
         for flow in 0..self.flows.len() {
-            if self.flows[flow].state.streams.contains(&stream) {
+            if self.flows[flow].state.streams.contains_key(&stream) {
                 self.learn_beginning(flow as u16, stream);
+                self.name_streams(flow as u16);
             }
+        }
+        if cut {
+            self.cut_back(number, o.next);
         }
         let next = self.sources.get(number).next;
         if o.log_start > next {
-            self.expired(number, next, o.log_start);
+            self.expired(number, next, o.log_start, o.at);
         }
     }
 
@@ -210,10 +220,14 @@ impl Engine {
         }
     }
 
-    /// Records `from..to` expired before we read them. What was read before is not counted again.
-    pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, _at: Timestamp) {
-        if let Some(number) = self.sources.find(source) {
-            self.expired(number, from, to);
+    /// Records `from..to` expired before we read them. What was read before is not counted again. With `from == to`
+    /// below what was read the log was cut there: it is read again from there, for what is written there is new.
+    pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, at: Timestamp) {
+        let Some(number) = self.sources.find(source) else { return };
+        if from == to && to < self.sources.get(number).next {
+            self.cut_back(number, to);
+        } else {
+            self.expired(number, from, to, at);
         }
     }
 
@@ -224,125 +238,21 @@ impl Engine {
         for flow in 0..self.flows.len() {
             self.advance_flow(flow as u16);
         }
+        self.gather_overflow();
         self.check_books();
         self.view(now)
     }
 
-    fn expired(&mut self, number: u16, from: u64, to: u64) {
-        let source = self.sources.get_mut(number);
-        let from = from.max(source.next);
-        if to <= from {
-            return;
-        }
-        source.expired += to - from;
-        source.next = to;
-        source.unsaved = true;
-        let since = source.times.frontier().unwrap_or(i64::MIN);
-        let stream_number = source.stream;
-        let stream = &mut self.streams[usize::from(stream_number)];
-        stream.state.holes.open(number, since);
-        stream.state.gap_since = Some(stream.state.gap_since.map_or(since, |s| s.min(since)));
-        stream.unsaved = true;
-        self.holes_changed(stream_number, since);
-        let stream = &self.streams[usize::from(stream_number)];
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream_number)) {
-            flow.inexact(since, || expired_words(stream));
-        }
-    }
-
-    /// Verdicts behind the watermark of the flows of a stream may change: a hole begins at `from`.
-    fn holes_changed(&mut self, stream: u16, from: i64) {
-        for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains(&stream)) {
-            if flow.rules.timeout.is_some() && flow.state.watermark > Some(from) {
-                flow.revisit();
+    /// Takes over what the flows counted as folded or refused.
+    fn gather_overflow(&mut self) {
+        for flow in &mut self.flows {
+            self.overflow.merge(&std::mem::take(&mut flow.overflow));
+            let refused = std::mem::take(&mut flow.seconds.refused);
+            if refused > 0 {
+                self.overflow.add(Bound::FarSeconds, refused);
+                flow.inexact(flow.state.watermark.unwrap_or_default(), "too many seconds lie far ahead");
             }
         }
-    }
-
-    /// A flow was seen in a stream for the first time.
-    fn seen_in(&mut self, flow: u16, stream: u16) {
-        let it = &mut self.flows[usize::from(flow)];
-        it.state.streams.insert(stream);
-        it.unsaved = true;
-        let seen = &self.streams[usize::from(stream)];
-        if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {
-            it.revisit();
-        }
-        if let Some(since) = seen.state.gap_since {
-            it.inexact(since, || expired_words(seen));
-        }
-        self.learn_beginning(flow, stream);
-    }
-
-    /// Starts that lie shortly after the middle of a log where reading began may not be starts.
-    fn learn_beginning(&mut self, flow: u16, stream: u16) {
-        let it = &mut self.flows[usize::from(flow)];
-        let span = it.rules.timeout.unwrap_or(0).max(rules::QUIET);
-        let of_stream = self.sources.iter().filter(|(_, s)| s.stream == stream);
-        let begun = of_stream.filter_map(|(_, s)| match s.began {
-            crate::model::Began::Middle(at) => Some(at.0.saturating_add(span)),
-            crate::model::Began::Beginning => None,
-        });
-        let until = begun.max().max(it.state.joined_until);
-        if until != it.state.joined_until {
-            it.state.joined_until = until;
-            it.unsaved = true;
-            if !it.rules.order.is_empty() {
-                it.revisit();
-            }
-        }
-    }
-
-    /// The number of a stream; beyond the bound all streams are `other`.
-    fn stream_of(&mut self, cluster: &str, name: &str, role: crate::model::Role) -> u16 {
-        let key = |c: &str, n: &str| (c.to_owned(), n.to_owned());
-        if let Some(number) = self.stream_index.get(&key(cluster, name)) {
-            return *number;
-        }
-        let full = self.streams.len() >= self.limits.streams.clamp(1, usize::from(u16::MAX) - 1);
-        let (cluster, name) = if full { (flow::OTHER, flow::OTHER) } else { (cluster, name) };
-        self.overflow.add(Bound::Streams, u64::from(full));
-        if let Some(number) = self.stream_index.get(&key(cluster, name)) {
-            return *number;
-        }
-        self.add_stream(Stream::new(cluster, name, role, self.seed))
-    }
-
-    fn add_stream(&mut self, stream: Stream) -> u16 {
-        let number = self.streams.len() as u16;
-        self.stream_index.insert((stream.state.cluster.clone(), stream.state.name.clone()), number);
-        self.streams.push(stream);
-        number
-    }
-
-    fn add_declared(&mut self) {
-        for spec in self.specs.clone() {
-            if !self.flow_index.contains_key(&spec.name) {
-                self.add_flow(&spec.name);
-            }
-        }
-    }
-
-    fn declared(&self, name: &str) -> Declared {
-        Declared::from_spec(self.specs.iter().find(|s| s.name == name))
-    }
-
-    fn add_flow(&mut self, name: &str) -> u16 {
-        let flow = Flow::new(name, self.declared(name), &self.limits);
-        self.push_flow(flow)
-    }
-
-    fn push_flow(&mut self, flow: Flow) -> u16 {
-        let number = self.flows.len() as u16;
-        self.flow_index.insert(flow.state.name.clone(), number);
-        self.flows.push(flow);
-        number
-    }
-
-    /// The flow into which flows beyond the bound are folded.
-    fn other_flow(&mut self) -> u16 {
-        let known = self.flow_index.get(flow::OTHER).copied();
-        known.unwrap_or_else(|| self.add_flow(flow::OTHER))
     }
 
     fn check_books(&mut self) {
@@ -354,10 +264,6 @@ impl Engine {
             }
         }
     }
-}
-
-fn expired_words(stream: &Stream) -> String {
-    format!("records of stream {} expired before they were read", stream.state.name)
 }
 
 #[cfg(test)]

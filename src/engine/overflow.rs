@@ -15,6 +15,8 @@ pub enum Bound {
     EventsPerTransaction,
     Flows,
     StagesPerFlow,
+    HopsPerFlow,
+    Series,
     Streams,
     Sources,
     FarSeconds,
@@ -22,7 +24,7 @@ pub enum Bound {
 }
 
 /// Names as they are shown, in the order of [`Bound`].
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 13] = [
     "transactions",
     "tombstones",
     "dedup_events",
@@ -30,6 +32,8 @@ const NAMES: [&str; 11] = [
     "events_per_transaction",
     "flows",
     "stages_per_flow",
+    "hops_per_flow",
+    "series",
     "streams",
     "sources",
     "far_seconds",
@@ -49,6 +53,11 @@ impl Overflow {
     /// Sets a counter that is kept elsewhere.
     pub fn set(&mut self, bound: Bound, n: u64) {
         self.0[bound as usize] = n;
+    }
+
+    /// What was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, n)| *sum += n);
     }
 
     /// Those above 0.

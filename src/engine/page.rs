@@ -1,7 +1,12 @@
 //! How a transaction lies in memory and on disk: slots of 256 bytes on pages of 64 KiB.
 //!
 //! A slot is four cache lines: a head and five records. Further records go to further slots, chained.
+//! A checkpoint borrows pages instead of copying them: while a log is caught up nearly all of them change
+//! between two checkpoints.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::model::{Outcome, Status};
@@ -127,6 +132,64 @@ impl Slot {
     };
 }
 
+/// One page: ours alone, or shared with a checkpoint that is being written.
+#[derive(Debug)]
+pub enum Page {
+    /// May be changed.
+    Own(Box<[Slot]>),
+    /// Copied before it is changed, unless the checkpoint is done with it by then.
+    Lent(Arc<Box<[Slot]>>),
+}
+
+/// What a checkpoint holds of a page.
+struct Loan(Arc<Box<[Slot]>>);
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Page {
+    /// A page of free slots.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::Own(vec![Slot::FREE; SLOTS].into_boxed_slice())
+    }
+
+    /// The slots.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        match self {
+            Self::Own(slots) => slots,
+            Self::Lent(slots) => slots,
+        }
+    }
+
+    /// The slots, to change.
+    pub fn slots_mut(&mut self) -> &mut [Slot] {
+        if let Self::Lent(slots) = self {
+            let slots = std::mem::take(slots);
+            *self = Self::Own(Arc::try_unwrap(slots).unwrap_or_else(|shared| Box::clone(&shared)));
+        }
+        match self {
+            Self::Own(slots) => slots,
+            Self::Lent(_) => unreachable!("made ours above"),
+        }
+    }
+
+    /// Its bytes as they are now, whatever happens to the page.
+    pub fn lend(&mut self) -> Bytes {
+        if let Self::Own(slots) = self {
+            *self = Self::Lent(Arc::new(std::mem::take(slots)));
+        }
+        match self {
+            Self::Lent(slots) => Bytes::from_owner(Loan(Arc::clone(slots))),
+            Self::Own(_) => unreachable!("lent above"),
+        }
+    }
+}
+
 /// Low five bits: status and outcome together.
 const STATE: u8 = 0b1_1111;
 /// Low five bits of a record that carries the `started` of the one before it.
@@ -198,6 +261,21 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lent_stays_as_it_was() {
+        let mut page = Page::new();
+        page.slots_mut()[3].head.key = 1;
+        let (first, second) = (page.lend(), page.lend());
+        page.slots_mut()[3].head.key = 2;
+        assert_eq!(first, second);
+        assert_eq!(first[3 * 256], 1);
+        assert_eq!(page.lend()[3 * 256], 2);
+        drop((first, second));
+        assert_eq!(page.slots()[3].head.key, 2);
+        let before = page.slots().as_ptr();
+        assert_eq!(page.slots_mut().as_ptr(), before, "nobody has it any more: it is not copied");
+    }
 
     #[test]
     fn every_event_comes_back_as_it_was() {

@@ -10,6 +10,7 @@ use super::ingest::Arrival;
 use super::overflow::Bound;
 use super::page::{Head, flag};
 use super::resolve::{Context, Fact, Fate, Moment, Resolution};
+use super::rules::QUIET;
 use super::second::Tally;
 use super::stream::Stream;
 use super::tombstone::{Left, Tombstone};
@@ -37,7 +38,8 @@ fn context_now(flow: &Flow, streams: &[Stream], events: &[Fact]) -> Context {
     let deadline = flow.rules.timeout.map(|t| start.cut.saturating_add(t));
     let passed = deadline.is_some_and(|d| flow.state.watermark > Some(d));
     let hole = |d: i64| {
-        let holes = |s: &u16| streams[usize::from(*s)].state.holes.any(start.cut, d);
+        // A stream that the flow only came to later is none of its business.
+        let holes = |(s, first): (&u16, &i64)| *first <= d && streams[usize::from(*s)].state.holes.any(start.cut, d);
         !events.iter().any(|e| e.cut <= d && flow.rules.end(e).is_some()) && flow.state.streams.iter().any(holes)
     };
     let joined = !flow.rules.order.is_empty()
@@ -56,7 +58,7 @@ impl Engine {
         let slot = match self.table.find(a.key) {
             Some(slot) => slot,
             None => {
-                if let Some(stone) = self.stones.find(a.key) {
+                if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                     self.meet(stone, a, 1);
                     return None;
                 }
@@ -95,7 +97,7 @@ impl Engine {
             return;
         }
         let Some(slot) = self.table.find(a.key) else {
-            if let Some(stone) = self.stones.find(a.key) {
+            if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
                 self.meet(stone, a, -1);
             }
             return;
@@ -107,7 +109,7 @@ impl Engine {
         scratch.events.retain(|e| (e.source, e.position) != (a.fact.source, a.fact.position));
         if scratch.events.len() == before {
             let flow = &mut self.flows[usize::from(a.flow)];
-            flow.inexact(a.fact.cut, || "a copy could not be taken back from a truncated transaction".to_owned());
+            flow.inexact(a.fact.cut, "a copy could not be taken back from a truncated transaction");
         }
         self.revise(slot, &mut scratch, had, true);
         self.scratch = Some(scratch);
@@ -136,7 +138,7 @@ impl Engine {
         self.scratch = Some(scratch);
     }
 
-    fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
+    pub(super) fn resolve_old(&self, slot: u32, scratch: &mut Scratch) -> bool {
         let head = &self.table.slot(slot).head;
         if scratch.events.is_empty() {
             return false;
@@ -155,7 +157,7 @@ impl Engine {
         let who = Who { key: head.key, transaction: self.table.id(slot), trace };
         let old = had.then_some(&scratch.old);
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(&scratch.old, slot);
+            flow.unstick(&scratch.old, head.key, slot);
         }
         let mut flags = head.flags & (flag::TRACED | flag::LONG_ID);
         if scratch.events.is_empty() {
@@ -174,11 +176,11 @@ impl Engine {
         if new.end.is_none() {
             let was = had && scratch.old.end.is_none() && scratch.old.start == new.start;
             if !was {
-                flow.oldest.push(std::cmp::Reverse((new.start.cut, slot)));
+                flow.oldest.push(std::cmp::Reverse((new.start.cut, head.key, slot)));
             }
             if flow.is_stuck(new) {
                 flags |= flag::STUCK;
-                flow.stick(new, slot);
+                flow.stick(new, head.key, slot);
             }
         }
         let mut settled = head.settled;
@@ -213,7 +215,7 @@ impl Engine {
         let who = Who { key: head.key, transaction: self.table.id(slot), trace: None };
         flow.account(Some(&scratch.old), None, who);
         if head.flags & flag::STUCK != 0 {
-            flow.unstick(&scratch.old, slot);
+            flow.unstick(&scratch.old, head.key, slot);
         }
         let head = &mut self.table.slot_mut(slot).head;
         head.flags &= flag::TRACED | flag::LONG_ID;
@@ -248,14 +250,20 @@ impl Engine {
         let at = events.iter().rposition(|e| flow.rules.end(e).is_none()).filter(|i| *i > 0);
         events.remove(at.unwrap_or(events.len() - 1));
         flow.state.totals.truncated += 1;
-        flow.inexact(a.fact.cut, || "limits.events_per_transaction reached".to_owned());
+        flow.inexact(a.fact.cut, "limits.events_per_transaction reached");
         self.overflow.add(Bound::EventsPerTransaction, 1);
     }
 
     /// An event belongs to a transaction that has left the table.
     fn meet(&mut self, stone: Tombstone, a: &Arrival<'_>, n: i32) {
         let flow = &mut self.flows[usize::from(a.flow)];
-        let left = stone.left();
+        let (left, was_quiet) = (stone.left(), stone.was_quiet());
+        // It may have been the start, the first end or a hop of what was put away without it.
+        let known_to = stone.end_second() + if left == Left::OpenEnded { second(QUIET) } else { 0 };
+        if left != Left::Evicted && second(a.fact.cut) <= known_to {
+            let words = "an event that was cut before the end came after its transaction had been put away";
+            flow.inexact(a.fact.cut, words);
+        }
         let outcome = flow.rules.end(&a.fact).filter(|_| n > 0);
         if let Some(outcome) = outcome.filter(|o| flow.moves(&stone, &a.fact, *o)) {
             let totals = &mut flow.state.totals;
@@ -272,14 +280,20 @@ impl Engine {
             let settled = flow.state.settled.correct(stone.settled(), fate);
             let lasting = outcome == Outcome::Ok && left != Left::OpenEnded;
             let left = if lasting { Left::Recovered } else { Left::Ended(outcome) };
-            self.stones.put(Tombstone::new(stone.key, a.flow, left, stone.end_time, stone.end_second(), settled));
-        } else if left == Left::OpenEnded {
-            // Still open: it counts as an event, nothing more.
+            let quiet = stone.left() == Left::OpenEnded;
+            let (time, at) = match quiet {
+                true => (a.fact.time, second(a.fact.cut)),
+                false => (stone.end_time, stone.end_second()),
+            };
+            let stone = Tombstone::new(stone.key, a.flow, left, time, at, settled);
+            self.stones.put(stone.after_quiet(quiet || was_quiet));
+        } else if left == Left::OpenEnded || was_quiet {
+            // It counts as an event, nothing more.
         } else if left != Left::Evicted && a.fact.time > stone.end_time {
             flow.state.totals.after_end += i64::from(n);
-        } else {
+        } else if !a.repeats {
             flow.state.totals.truncated += i64::from(n);
-            flow.inexact(a.fact.cut, || "an event came after its transaction had been put away".to_owned());
+            flow.inexact(a.fact.cut, "an event came after its transaction had been put away");
         }
     }
 }
@@ -300,7 +314,7 @@ impl Flow {
             }
             left if timed_out && !after => {
                 // Cut in time, but read after the verdict had been put away: the books are righted, the latency is lost.
-                self.inexact(at.cut, || "an end was read after its timeout had been put away".to_owned());
+                self.inexact(at.cut, "an end was read after its timeout had been put away");
                 if left != Left::Unexplained {
                     self.seconds.bump(stone.end_second(), Tally::Ended(Outcome::TimedOut), -1);
                 }

@@ -87,7 +87,8 @@ impl Points {
             let step = resolution.step;
             let begin = |second: i64| second.div_euclid(step) * step;
             let mut starts: BTreeSet<i64> = dirty.iter().map(|s| begin(*s)).collect();
-            let oldest = seconds.floor().max(frame.first).max(frame.complete_to.saturating_sub(resolution.kept));
+            // The point in which the flow begins may begin before it.
+            let oldest = seconds.floor().max(begin(frame.first)).max(frame.complete_to.saturating_sub(resolution.kept));
             for span in &spans {
                 let (from, to) = (span.start.max(oldest), span.end.min(newest));
                 if from < to {
@@ -201,7 +202,9 @@ fn draw_one(seconds: &Seconds, frame: Frame, t: i64, step: i64, merged: &mut His
     let end = t + step;
     let partial = t < frame.complete_to && end.min(frame.complete_to) > frame.partial_from;
     let mut point = Point { t, complete: end <= frame.complete_to, partial, ..Point::default() };
-    merged.clear();
+    if merged.count() > 0 {
+        merged.clear();
+    }
     let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     for (_, second) in seconds.range(t, end) {
         let counts = &second.counts;
@@ -215,6 +218,9 @@ fn draw_one(seconds: &Seconds, frame: Frame, t: i64, step: i64, merged: &mut His
                 merged.add(code, u64::from(n));
             }
         });
+    }
+    if merged.count() == 0 {
+        return point; // most points of a quiet flow: its many buckets need not be looked at
     }
     let value = |q| merged.quantile(q).map(|c| value_of(c) as f32);
     (point.p50, point.p95, point.p99) = (value(0.5), value(0.95), value(0.99));
@@ -266,6 +272,17 @@ mod tests {
             (1_000, false, 3, &[(0, 1), (1, 1), (9, 1)][..])
         );
         assert_eq!(history.s1.range(1_001, 1_002).next().unwrap().p50, None);
+    }
+
+    #[test]
+    fn the_point_in_which_a_flow_begins_is_redrawn_before_its_first_second() {
+        let (mut seconds, mut points) = (Seconds::new(3_600), Points::new(&Limits::default()));
+        seconds.bump(1_005, Tally::Started, 1);
+        let partial = |points: &Points| points.history().s10.last().map(|p| p.partial);
+        points.draw(&mut seconds, Frame { first: 1_005, complete_to: 1_000, partial_from: 1_001 });
+        assert_eq!(partial(&points), Some(false));
+        points.draw(&mut seconds, Frame { first: 1_005, complete_to: 1_003, partial_from: 1_001 });
+        assert_eq!(partial(&points), Some(true));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Outcome, Status};
 
-use super::rules::{NO_STAGE, Rules, StageId};
+use super::rules::{NO_STAGE, QUIET, Rules, StageId};
 
 /// One event of a transaction. Times in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,13 @@ pub struct Fact {
     pub event_clock: bool,
     /// True where the cut lies further back than the history: totals only, no windows.
     pub late: bool,
+}
+
+impl Fact {
+    /// True for a copy of the same event: one that counts anew after ten minutes is no other event of its transaction.
+    fn repeats(&self, of: &Self) -> bool {
+        self.print != 0 && (self.print, self.stage, self.time) == (of.print, of.stage, of.time)
+    }
 }
 
 /// Whose clock measured a latency.
@@ -135,8 +142,10 @@ pub enum Fate {
 pub struct Resolution {
     /// First event.
     pub start: Moment,
-    /// Cut time of the last event.
+    /// Cut time of the last event of its life.
     pub last_cut: i64,
+    /// Its flow can never end, and it was quiet for long before it did.
+    pub quiet: bool,
     /// Reading began in the middle of it.
     pub joined: bool,
     /// The first end.
@@ -157,7 +166,18 @@ impl Default for Resolution {
         let start = Moment { cut: 0, late: false };
         let (end, recovery) = (None, None);
         let (hops, reached) = (Vec::new(), Vec::new());
-        Self { start, last_cut: 0, joined: false, end, recovery, after_end: 0, waiting: NO_STAGE, hops, reached }
+        Self {
+            start,
+            last_cut: 0,
+            quiet: false,
+            joined: false,
+            end,
+            recovery,
+            after_end: 0,
+            waiting: NO_STAGE,
+            hops,
+            reached,
+        }
     }
 }
 
@@ -178,7 +198,10 @@ impl Resolution {
         let in_time = |e: &Fact| deadline.is_none_or(|d| e.cut <= d);
         let ending = events.iter().position(|e| rules.end(e).is_some()).filter(|i| in_time(&events[*i]));
         self.start = Moment::of(&events[0]);
-        self.last_cut = events[events.len() - 1].cut;
+        // What comes after a long quiet does not belong to it any more, whenever it is read; only an outcome does.
+        let lived = life(events, rules);
+        self.quiet = lived < events.len();
+        self.last_cut = events[lived - 1].cut;
         self.joined = context.joined;
         self.recovery = None;
         self.after_end = 0;
@@ -199,8 +222,8 @@ impl Resolution {
             _ => None,
         };
         let Some(end) = self.end else {
-            self.reach(events, rules, |_| true);
-            self.waiting = waiting_at(events, rules);
+            self.reach(&events[..lived], rules, |_| true);
+            self.waiting = waiting_at(&events[..lived], rules);
             return;
         };
         let recoverable = matches!(end.outcome, None | Some(Outcome::DeadLettered | Outcome::TimedOut));
@@ -211,10 +234,15 @@ impl Resolution {
             })
             .flatten();
         self.recovery = recovery.map(|i| Moment::of(&events[i]));
+        if self.quiet {
+            self.reach(&events[..lived], rules, |_| true);
+            return;
+        }
         let belongs = |i: usize| Some(i) == ending || Some(i) == recovery || events[i].time <= end.time;
         self.after_end = (0..events.len()).filter(|i| !belongs(*i)).count() as u32;
         if let (Some(i), false) = (ending, context.joined) {
-            let others = (0..events.len()).filter(|j| *j != i && Some(*j) != recovery && belongs(*j));
+            let other = |j: &usize| !events[*j].repeats(&events[i]) && Some(*j) != recovery && belongs(*j);
+            let others = (0..events.len()).filter(|j| *j != i).filter(other);
             let first = others.min_by_key(|j| events[*j].time);
             let begin = match first {
                 Some(j) => Some((events[j].time, events[j].event_clock)),
@@ -264,6 +292,22 @@ fn hop(from: &Fact, to: &Fact) -> HopMade {
     let micros = to.time.saturating_sub(from.time);
     let sample = Sample { clock: Clock::of(from.event_clock, to.event_clock), micros };
     HopMade { from: from.stage, to: to.stage, at: Moment::of(to), sample }
+}
+
+/// How many events a transaction has before it is quiet for long, in a flow whose transactions only leave by that.
+fn life(events: &[Fact], rules: &Rules) -> usize {
+    if rules.can_end {
+        return events.len();
+    }
+    for (i, pair) in events.windows(2).enumerate() {
+        if rules.end(&pair[0]).is_some() {
+            break;
+        }
+        if pair[1].cut.saturating_sub(pair[0].cut) > QUIET {
+            return i + 1;
+        }
+    }
+    events.len()
 }
 
 /// The declared stage after the furthest that was reached (the last one, where it was reached and did not end the

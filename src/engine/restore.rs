@@ -136,7 +136,7 @@ impl Engine {
             }
             blob::FLOWS => {
                 let state: State = decode(key, bytes)?;
-                let mut flow = Flow::with_state(state, &self.limits);
+                let mut flow = Flow::with_state(state, &self.limits, &self.series);
                 flow.unsaved = false;
                 if u64::from(self.push_flow(flow)) != key.number {
                     return Err(damaged(key, "a flow before it is missing"));
@@ -192,21 +192,22 @@ impl Engine {
         let slots: Vec<u32> = self.table.transactions().collect();
         for slot in slots {
             let held = self.table.slot(slot);
-            let (head, start) = (held.head, held.records[0].cut());
+            let (head, start) = (held.head, (held.records[0].cut(), held.head.key, slot));
             let Some(flow) = self.flows.get_mut(usize::from(head.flow)) else {
                 let number = u64::from(slot) / super::page::SLOTS as u64;
                 return Err(damaged(BlobKey { kind: blob::PAGES, number }, "a transaction belongs to no flow"));
             };
             flow.timers.entry(head.due).or_default().push(slot);
             if head.flags & flag::ENDED == 0 {
-                flow.oldest.push(Reverse((start, slot)));
+                flow.oldest.push(Reverse(start));
             }
             if head.flags & flag::STUCK != 0 {
-                flow.stuck.insert((start, slot));
+                flow.stuck.insert(start);
             }
         }
         self.add_declared();
         for number in 0..self.flows.len() {
+            self.name_streams(number as u16);
             self.reconfigure(number as u16);
         }
         Ok(())

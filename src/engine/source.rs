@@ -30,6 +30,10 @@ const ARRIVALS: usize = 64;
 /// Added to the measured lateness: the next record may be a little later than the last ones.
 const MARGIN: i64 = MICROS_PER_SECOND;
 
+/// Most that is made of it: everything that is read up to [`super::lifecycle::LEAVE_AFTER`] late is corrected exactly anyway,
+/// and a producer whose clock is minutes behind must not hold back what everybody else did.
+const LATENESS_MAX: i64 = 60 * MICROS_PER_SECOND;
+
 /// Lateness before any was measured.
 const UNMEASURED: i64 = 2 * MICROS_PER_SECOND;
 
@@ -95,6 +99,12 @@ pub struct Source {
     pub state: Readable,
     /// Since when.
     pub since: i64,
+    /// A reader has opened it in this process.
+    #[serde(skip)]
+    opened: bool,
+    /// The last record of this process that has a record time: position, time.
+    #[serde(skip)]
+    pub last: Option<(u64, i64)>,
     /// Not yet in a checkpoint.
     #[serde(skip)]
     pub unsaved: bool,
@@ -124,6 +134,8 @@ impl Source {
             undecodable: 0,
             state: Readable::Opening,
             since: o.at.0,
+            opened: false,
+            last: None,
             unsaved: true,
         }
     }
@@ -132,6 +144,18 @@ impl Source {
     #[must_use]
     pub fn watermark(&self) -> Option<i64> {
         self.times.frontier().map(|f| f.saturating_sub(SLACK)).max(self.tail_floor)
+    }
+
+    /// Nothing that is cut before it can be missing behind what was read; `None` where nothing is known.
+    #[must_use]
+    pub fn known_to(&self) -> Option<i64> {
+        self.times.frontier().max(self.tail_floor)
+    }
+
+    /// The log ends before what was read of it: it goes on at `next`, and what is written there is new.
+    pub fn cut_back(&mut self, next: u64) {
+        (self.next, self.leader_epoch, self.at_tail) = (next, -1, false);
+        self.unsaved = true;
     }
 
     /// True where it does not hold the watermark back at `now`.
@@ -168,7 +192,7 @@ impl Source {
         self.set_state(if self.at_tail { Readable::AtEnd } else { Readable::Reading }, t.at);
     }
 
-    /// A batch was applied whose earliest cut is `cut`.
+    /// A batch was applied whose earliest cut is `cut`; what is too old for the windows does not count.
     pub fn arrived(&mut self, b: &Batch, cut: Option<i64>) {
         self.next = self.next.max(b.to);
         self.leader_epoch = b.leader_epoch;
@@ -194,7 +218,8 @@ impl Source {
     fn lateness(&self) -> i64 {
         let mut sorted: Vec<i64> = self.arrivals.iter().copied().collect();
         sorted.sort_unstable();
-        sorted.len().checked_sub(1).map_or(UNMEASURED, |last| sorted[last * 3 / 4].max(0) + MARGIN)
+        let measured = |last: usize| sorted[last * 3 / 4].clamp(0, LATENESS_MAX - MARGIN) + MARGIN;
+        sorted.len().checked_sub(1).map_or(UNMEASURED, measured)
     }
 
     fn position(&self) -> SourcePosition {
@@ -256,19 +281,23 @@ impl Sources {
         self.index.values().copied()
     }
 
-    /// A partition joins. `None`: there is no number left for it.
-    pub fn open(&mut self, o: &SourceOpen, stream: u16) -> Option<u16> {
+    /// A partition joins. `None`: there is no number left for it. True: its log ends before what was read of it.
+    pub fn open(&mut self, o: &SourceOpen, stream: u16) -> Option<(u16, bool)> {
         if let Some(number) = self.find(&o.source) {
             let source = self.get_mut(number);
             if source.incarnation != o.incarnation {
                 // The reader numbers generations; a key that changes its identity is a log made anew all the same.
                 *source = Source::new(o, stream);
             }
+            // After a restore readers begin at our very position, or at the end where the log ends before it. Later in
+            // a process they may begin at a stored position that lies behind: that is no cut.
+            let cut = !source.opened && o.next < source.next;
+            source.opened = true;
             source.log_start = Some(o.log_start);
             source.at_tail = false;
             source.caught_up = false;
             source.set_state(Readable::Opening, o.at);
-            return Some(number);
+            return Some((number, cut));
         }
         for source in &mut self.list {
             let (old, new) = (&source.key, &o.source);
@@ -277,7 +306,8 @@ impl Sources {
                 source.set_state(Readable::Gone, o.at);
             }
         }
-        self.insert(Source::new(o, stream))
+        let number = self.insert(Source { opened: true, ..Source::new(o, stream) })?;
+        Some((number, false))
     }
 
     /// Appends a partition, as after a restore. `None`: there is no number left for it.

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 use zerocopy::IntoBytes;
 
-use super::page::{INLINE_ID, NO_SLOT, RECORDS, Record, SLOTS, Slot, flag, kind};
+use super::page::{INLINE_ID, NO_SLOT, Page, RECORDS, Record, SLOTS, Slot, flag, kind};
 use super::resolve::Fact;
 
 /// Slot numbers fit into 24 bits (4 GiB of pages): duplicates refer to them.
@@ -17,7 +18,7 @@ pub const MAX_SLOTS: usize = 1 << 24;
 /// All transactions in memory.
 #[derive(Debug, Default)]
 pub struct Table {
-    pages: Vec<Box<[Slot]>>,
+    pages: Vec<Page>,
     /// Free slots by page, one bit each.
     free: Vec<[u64; SLOTS / 64]>,
     /// Pages with a free slot.
@@ -60,13 +61,13 @@ impl Table {
     /// One slot.
     #[must_use]
     pub fn slot(&self, slot: u32) -> &Slot {
-        &self.pages[slot as usize / SLOTS][slot as usize % SLOTS]
+        slot_of(&self.pages, slot)
     }
 
     /// One slot that holds a transaction, if it does.
     #[must_use]
     pub fn transaction(&self, slot: u32) -> Option<&Slot> {
-        let found = self.pages.get(slot as usize / SLOTS)?.get(slot as usize % SLOTS)?;
+        let found = self.pages.get(slot as usize / SLOTS)?.slots().get(slot as usize % SLOTS)?;
         (found.head.kind == kind::HEAD).then_some(found)
     }
 
@@ -77,7 +78,7 @@ impl Table {
             self.dirty.insert(page);
             self.last_dirty = Some(page);
         }
-        &mut self.pages[page as usize][slot as usize % SLOTS]
+        &mut self.pages[page as usize].slots_mut()[slot as usize % SLOTS]
     }
 
     /// The transaction id.
@@ -104,7 +105,7 @@ impl Table {
             self.dirty_ids.insert(slot);
         }
         let pages = &self.pages;
-        self.index.insert_unique(key, slot, |s| pages[*s as usize / SLOTS][*s as usize % SLOTS].head.key);
+        self.index.insert_unique(key, slot, |s| slot_of(pages, *s).head.key);
         self.live += 1;
         slot
     }
@@ -173,17 +174,17 @@ impl Table {
     /// The slots of all transactions, ascending.
     pub fn transactions(&self) -> impl Iterator<Item = u32> {
         self.pages.iter().enumerate().flat_map(|(p, page)| {
-            let heads = page.iter().enumerate().filter(|(_, s)| s.head.kind == kind::HEAD);
+            let heads = page.slots().iter().enumerate().filter(|(_, s)| s.head.kind == kind::HEAD);
             heads.map(move |(i, _)| (p * SLOTS + i) as u32)
         })
     }
 
     /// Hands every page that changed since the last time to `save` (`None`: nothing is left on it).
-    pub fn save(&mut self, mut save: impl FnMut(u32, Option<&[u8]>)) {
+    pub fn save(&mut self, mut save: impl FnMut(u32, Option<Bytes>)) {
         self.last_dirty = None;
         for number in std::mem::take(&mut self.dirty) {
             let empty = self.free[number as usize].iter().all(|w| *w == u64::MAX);
-            save(number, (!empty).then(|| self.pages[number as usize].as_bytes()));
+            save(number, (!empty).then(|| self.pages[number as usize].lend()));
         }
     }
 
@@ -202,7 +203,7 @@ impl Table {
         while self.pages.len() <= number as usize {
             self.grow();
         }
-        let page = &mut self.pages[number as usize];
+        let page = self.pages[number as usize].slots_mut();
         page.as_mut_bytes().copy_from_slice(bytes);
         for (i, slot) in page.iter().enumerate() {
             let taken = slot.head.kind != kind::FREE;
@@ -226,7 +227,7 @@ impl Table {
     pub fn reindex(&mut self) {
         let slots: Vec<u32> = self.transactions().collect();
         let pages = &self.pages;
-        let key = |s: &u32| pages[*s as usize / SLOTS][*s as usize % SLOTS].head.key;
+        let key = |s: &u32| slot_of(pages, *s).head.key;
         self.index = HashTable::with_capacity(slots.len());
         for slot in slots {
             self.index.insert_unique(key(&slot), slot, key);
@@ -235,7 +236,7 @@ impl Table {
 
     fn grow(&mut self) {
         self.open.insert(self.pages.len() as u32);
-        self.pages.push(vec![Slot::FREE; SLOTS].into_boxed_slice());
+        self.pages.push(Page::new());
         self.free.push([u64::MAX; SLOTS / 64]);
     }
 
@@ -262,6 +263,10 @@ impl Table {
         self.free[page as usize][i / 64] |= 1 << (i % 64);
         self.open.insert(page);
     }
+}
+
+fn slot_of(pages: &[Page], slot: u32) -> &Slot {
+    &pages[slot as usize / SLOTS].slots()[slot as usize % SLOTS]
 }
 
 #[cfg(test)]

@@ -65,6 +65,9 @@ impl Left {
 /// The dropped mark of the journal: not a way to leave.
 const DROPPED: u8 = u8::MAX;
 
+/// Set beside the code of a transaction that was quiet for long before it ended.
+const QUIET: u8 = 0x40;
+
 /// One transaction that has left the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -92,7 +95,19 @@ impl Tombstone {
     /// How it left.
     #[must_use]
     pub fn left(&self) -> Left {
-        Left::from_code(self.left)
+        Left::from_code(self.left & !QUIET)
+    }
+
+    /// The same, of a transaction that was open-ended before it ended: nothing but an outcome changes it.
+    #[must_use]
+    pub fn after_quiet(self, quiet: bool) -> Self {
+        Self { left: self.left | if quiet { QUIET } else { 0 }, ..self }
+    }
+
+    /// True where it was open-ended before it ended.
+    #[must_use]
+    pub fn was_quiet(&self) -> bool {
+        self.left & QUIET != 0
     }
 
     /// The fate counted in the settled counters.
@@ -151,11 +166,12 @@ impl Tombstones {
         self.low = low;
     }
 
-    /// The tombstone of a transaction, unless it has expired.
+    /// The tombstone of a transaction as an event finds it that is cut in `second`: whether it has expired must not
+    /// depend on how far others were read.
     #[must_use]
-    pub fn find(&self, key: u64) -> Option<Tombstone> {
+    pub fn find(&self, key: u64, second: i64) -> Option<Tombstone> {
         let found = self.shards[shard(key)].find(key, |t| t.key == key)?;
-        (!expired(found, self.low)).then_some(*found)
+        (!expired(found, self.low) && !expired(found, Some(second))).then_some(*found)
     }
 
     /// Puts one down, or another one in its place.
@@ -263,11 +279,20 @@ mod tests {
         let (ok, dead) = (stone(1, Left::Ended(Outcome::Ok), 10), stone(2, Left::Ended(Outcome::DeadLettered), 10));
         stones.put(ok);
         stones.put(dead);
-        assert_eq!((stones.find(ok.key), stones.find(dead.key)), (Some(ok), Some(dead)));
+        assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (Some(ok), Some(dead)));
         stones.advance(Some(10 + 20 * 3_600));
-        assert_eq!((stones.find(ok.key), stones.find(dead.key)), (None, Some(dead)));
+        assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (None, Some(dead)));
         stones.advance(Some(11 + 7 * 86_400));
-        assert_eq!(stones.find(dead.key), None);
+        assert_eq!(stones.find(dead.key, 11), None);
+    }
+
+    #[test]
+    fn it_expires_for_an_event_that_is_cut_late_whatever_was_read() {
+        let mut stones = Tombstones::new(100);
+        let ok = stone(1, Left::Ended(Outcome::Ok), 10);
+        stones.put(ok);
+        assert_eq!((stones.find(ok.key, 3_610), stones.find(ok.key, 3_611)), (Some(ok), None));
+        assert!(ok.after_quiet(true).was_quiet() && ok.after_quiet(true).left() == ok.left() && !ok.was_quiet());
     }
 
     #[test]
@@ -287,8 +312,8 @@ mod tests {
         }
         for i in 0..15 {
             let key = stone(i, Left::Unexplained, 0).key;
-            assert_eq!(stones.find(key).is_some(), i >= 5);
-            assert_eq!(restored.find(key), stones.find(key));
+            assert_eq!(stones.find(key, 20).is_some(), i >= 5);
+            assert_eq!(restored.find(key, 20), stones.find(key, 20));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Role, Status, Timestamp};
+use crate::model::{Role, Status, TimedPosition, Timestamp};
 use crate::snapshot::{Durable, DurableFlow, DurableStream, EngineView, Snapshot, SourceView, StreamView};
 
 use super::Engine;
@@ -124,6 +124,7 @@ fn source_view(source: &Source) -> SourceView {
         undecodable: source.undecodable,
         watermark: source.watermark().map(Timestamp),
         frontier: source.times.frontier().map(Timestamp),
+        last: source.last.map(|(position, time)| TimedPosition { position, time: Timestamp(time) }),
     }
 }
 
@@ -164,8 +165,8 @@ fn durable_flow(flow: &Flow) -> DurableFlow {
         if *id < HOPS_FROM {
             view.durations.push((FATES[usize::from(*id) / 3], clock, hist.view(*sum)));
         } else {
-            let (from, to) = flow.state.hops[usize::from(*id - HOPS_FROM) / 3];
-            let (from, to) = (flow.stage_name(from).to_owned(), flow.stage_name(to).to_owned());
+            let hop = flow.state.hops[usize::from(*id - HOPS_FROM) / 3];
+            let (from, to) = (flow.stage_name(hop.from).to_owned(), flow.stage_name(hop.to).to_owned());
             view.hops.push((from, to, clock, hist.view(*sum)));
         }
     }

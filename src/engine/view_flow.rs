@@ -9,7 +9,7 @@ use crate::snapshot::{
 };
 
 use super::Engine;
-use super::flow::Flow;
+use super::flow::{Flow, Hop};
 use super::histogram::{Histogram, upper_edge_of, value_of};
 use super::page::flag;
 use super::points::Frame;
@@ -40,6 +40,7 @@ impl Engine {
         let view = FlowView {
             name: flow.state.name.clone(),
             watermark: flow.state.watermark.map(Timestamp),
+            streams: Arc::clone(&flow.streams),
             left_out: flow.left_out.iter().map(|s| (*self.sources.get(*s).key).clone()).collect(),
             inexact: flow.inexact_view(),
             transactional: flow.transactional(),
@@ -48,8 +49,8 @@ impl Engine {
             windows: (0..WINDOWS.len()).map(|w| flow.window_view(w)).collect(),
             stages: flow.stage_views(),
             hops: flow.hop_views(),
-            oldest: flow.oldest.peek().map(|top| waiting(top.0.1)),
-            stuck: flow.stuck.iter().take(self.limits.stuck_list).map(|(_, slot)| waiting(*slot)).collect(),
+            oldest: flow.oldest.peek().map(|top| waiting(top.0.2)),
+            stuck: flow.stuck.iter().take(self.limits.stuck_list).map(|(.., slot)| waiting(*slot)).collect(),
             stuck_total: flow.stuck.len() as u64,
             history: flow.points.history(),
         };
@@ -173,15 +174,20 @@ impl Flow {
         }
     }
 
+    /// Hops that were made, in declared order, then by name. One that only seemed to be made until more was read is
+    /// not among them.
     fn hop_views(&self) -> Vec<HopView> {
-        let view = |(number, (from, to)): (usize, &(StageId, StageId))| HopView {
-            from: self.stage_name(*from).to_owned(),
-            to: self.stage_name(*to).to_owned(),
+        let place = |stage| (self.rules.rank(stage).unwrap_or(StageId::MAX), self.stage_name(stage));
+        let mut hops: Vec<(usize, &Hop)> = self.state.hops.iter().enumerate().filter(|(_, h)| h.made > 0).collect();
+        hops.sort_by_cached_key(|(_, hop)| (place(hop.from), place(hop.to)));
+        let view = |(number, hop): (usize, &Hop)| HopView {
+            from: self.stage_name(hop.from).to_owned(),
+            to: self.stage_name(hop.to).to_owned(),
             windows: (self.seconds.rolling.iter())
                 .map(|rolling| self.latency_view(rolling, |clock| hop_hist(number as u16, clock), None))
                 .collect(),
         };
-        self.state.hops.iter().enumerate().map(view).collect()
+        hops.into_iter().map(view).collect()
     }
 
     /// Percentiles over the clocks of one histogram; exemplars where `span` says which are of this window.
@@ -208,7 +214,8 @@ impl Flow {
             let found = used.iter().find_map(|c| self.state.exemplars.get(id(*c), code?, from, to))?;
             let trace = found.trace.unwrap_or_else(|| derived_trace_id(&self.state.name, &found.transaction));
             let seconds = found.micros as f64 / MICROS_PER_SECOND as f64;
-            Some(ExemplarView { at, trace_id: hex(trace), seconds, transaction_id: found.transaction.clone() })
+            let transaction_id = found.transaction.clone();
+            Some(ExemplarView { at, trace_id: hex(trace), seconds, transaction_id, ended_at: Timestamp(found.cut) })
         };
         LatencyView {
             clock,

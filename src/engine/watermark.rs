@@ -80,7 +80,7 @@ impl Engine {
         self.stones.advance(self.low.map(|l| l.div_euclid(1_000_000)));
         for flow in &mut self.flows {
             let mut mark = if flow.state.streams.is_empty() { all.clone() } else { unknown.clone() };
-            for stream in &flow.state.streams {
+            for stream in flow.state.streams.keys() {
                 let of_stream = &marks[usize::from(*stream)];
                 if !of_stream.unknown {
                     mark.join(of_stream);

@@ -49,6 +49,7 @@ impl Board {
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
+            ..LagCluster::default()
         })
     }
 

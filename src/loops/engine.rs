@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::decode::Spares;
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
+use crate::run::desk::Desk;
 use crate::snapshot::{DlqBoard, LagBoard, Snapshot};
 use crate::telemetry::Metrics;
 
@@ -22,6 +24,8 @@ pub struct EngineLoop {
     pub engine: Engine,
     /// From readers and ticker.
     pub input: Receiver<Input>,
+    /// Back to the readers.
+    pub spares: Spares,
     /// To the web edge: newest wins.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// To the keeper: one slot.
@@ -32,9 +36,19 @@ pub struct EngineLoop {
     pub lag: watch::Receiver<Arc<LagBoard>>,
     /// Dead letters, newest wins; looked at with each tick.
     pub dlq: watch::Receiver<Arc<DlqBoard>>,
+    /// Who wants to know what became of transactions; answered with each tick.
+    pub lookups: Desk<Lookup, Vec<Option<bool>>>,
     /// Self-metrics.
     pub metrics: Metrics,
 }
+
+/// Transactions by flow and id: whether each has ended `ok`.
+pub type Lookup = Vec<(String, String)>;
+
+/// Lookups answered with one tick, of at most [`LOOKUP_TRANSACTIONS`] each: a millisecond of work.
+const LOOKUPS: usize = 4;
+/// Transactions in one lookup; of further ones nothing is said.
+pub const LOOKUP_TRANSACTIONS: usize = 1_000;
 
 impl EngineLoop {
     /// Runs until every sender is gone, then hands the last checkpoint to the keeper.
@@ -77,6 +91,7 @@ impl EngineLoop {
             Input::Batch(batch) => {
                 self.engine.apply(&batch);
                 self.metrics.batches(1);
+                self.spares.give(batch);
             }
             Input::Tail(tail) => self.engine.tail(&tail),
             Input::State(source, state, at) => self.engine.state(&source, &state, at),
@@ -90,8 +105,18 @@ impl EngineLoop {
                 whole.dlq = Arc::clone(&self.dlq.borrow());
                 self.snapshot.send_replace(snapshot);
                 self.metrics.tick(began.elapsed().as_secs_f64());
+                self.look_up();
             }
             Input::Open(_) | Input::Checkpoint => {}
+        }
+    }
+
+    fn look_up(&mut self) {
+        for _ in 0..LOOKUPS {
+            let Some(asked) = self.lookups.waiting() else { return };
+            let of = asked.question.iter().take(LOOKUP_TRANSACTIONS);
+            let answers = of.map(|(flow, id)| self.engine.ended_ok(flow, id)).collect();
+            asked.answer(answers);
         }
     }
 

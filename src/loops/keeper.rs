@@ -60,6 +60,7 @@ impl Keeper {
             if !self.keep(&checkpoint) {
                 return;
             }
+            drop(checkpoint.changes); // its pages are the engine's alone again
             self.positions.send_replace(Arc::new(checkpoint.positions));
             self.durable.send_replace(checkpoint.durable);
             self.busy.store(false, Ordering::Release);

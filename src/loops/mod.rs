@@ -8,15 +8,21 @@
 //! lag (a thread per cluster) --watch<Arc<LagBoard>>--> engine, with each tick
 //! ```
 
+mod dlq;
 mod engine;
 mod keeper;
 mod lag;
+mod letters;
+mod redrive;
 mod status;
 mod ticker;
 
-pub use engine::EngineLoop;
+pub use dlq::{DlqKeeper, PeekAnswer};
+pub use engine::{EngineLoop, LOOKUP_TRANSACTIONS, Lookup};
 pub use keeper::{Keeper, KeeperState};
 pub use lag::LagLoop;
+pub use letters::{Reader, rules as dlq_rules};
+pub use redrive::{Ended, Prepare, RedriveError, RedriveLoop, RedriveOptions, Reins};
 pub use status::StatusLoop;
 pub use ticker::Ticker;
 

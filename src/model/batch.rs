@@ -83,7 +83,8 @@ pub enum Input {
     Tail(Tail),
     /// A partition's state changed.
     State(Arc<SourceKey>, SourceState, Timestamp),
-    /// Log start overtook our position: records `from..to` expired unread.
+    /// Log start overtook our position: records `from..to` expired unread. With `from == to` below what was read: the
+    /// log was cut there (an unclean leader election), and what is written there anew is read from there.
     Gap(Arc<SourceKey>, u64, u64, Timestamp),
     /// The clock: publish a snapshot.
     Tick(Timestamp),

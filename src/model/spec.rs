@@ -231,6 +231,9 @@ pub struct Limits {
     pub hops_per_flow: usize,
     /// Streams with numbers of their own.
     pub streams: usize,
+    /// Flows, stages, hops and streams with numbers of their own, all together (about 2 KiB each); what comes
+    /// beyond is folded into `other`.
+    pub series: usize,
     /// Stuck transactions listed per flow (the count is exact).
     pub stuck_list: usize,
     /// Seconds of one-second history (windows and charts), also how late an event may be cut and still find its second.
@@ -262,6 +265,7 @@ impl Default for Limits {
             stages_per_flow: 64,
             hops_per_flow: 256,
             streams: 2_000,
+            series: 20_000,
             stuck_list: 50,
             history_1s_seconds: 3_600,
             history_10s_seconds: 86_400,

@@ -1,5 +1,6 @@
 //! The read model of dead letters. Built by the DLQ loop, shared by every page and scrape.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Timestamp;
@@ -9,8 +10,14 @@ use crate::model::Timestamp;
 pub struct DlqBoard {
     /// Streams by cluster and name.
     pub streams: Vec<Arc<DlqStream>>,
-    /// Streams left out because of a bound.
+    /// Streams left out because of a bound, over all clusters.
     pub dropped: u64,
+    /// The same by cluster.
+    pub dropped_by: BTreeMap<String, u64>,
+    /// Streams whose records wait for another try (cluster, name): beside the dead letters, not among them.
+    pub retry: Vec<(String, Arc<str>)>,
+    /// Streams whose name suggests dead letters and whose records do not say so (cluster, name).
+    pub suggested: Vec<(String, Arc<str>)>,
 }
 
 /// How a stream came to be watched for dead letters.
@@ -24,6 +31,8 @@ pub enum FoundBy {
     TopicConfig,
     /// Its name.
     Name,
+    /// Its name suggests it, and the headers of its records say so.
+    Headers,
 }
 
 /// One stream of dead letters.
@@ -49,7 +58,7 @@ pub struct DlqStream {
     pub inflow_per_minute: Option<f64>,
     /// Age of the oldest unhandled letter, seconds; `None`: not known, or none is unhandled (`unhandled == 0`).
     pub oldest_unhandled_age_seconds: Option<f64>,
-    /// Lost to retention before anybody handled them, since we watch.
+    /// Lost to retention before anybody handled them: since we watch, and what the group's position showed then.
     pub expired: u64,
     /// Arrived since we watch.
     pub inflow_total: u64,
@@ -120,4 +129,78 @@ pub struct LetterView {
     pub redriven: u32,
     /// 32 hex digits, or empty.
     pub trace_id: String,
+}
+
+/// What somebody wants to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeekQuestion {
+    /// Cluster by name.
+    pub cluster: String,
+    /// Stream.
+    pub stream: String,
+    /// Partition.
+    pub partition: u32,
+    /// From this position on.
+    pub position: u64,
+    /// At most so many letters.
+    pub count: usize,
+    /// Who asks, for the audit log.
+    pub user: String,
+}
+
+/// One letter with its payload, secrets masked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeekedLetter {
+    /// What its headers say.
+    pub letter: LetterView,
+    /// Key, masked; `None`: it has none.
+    pub key: Option<String>,
+    /// Payload, masked and cut; `None`: it has none.
+    pub payload: Option<String>,
+    /// Bytes of the whole payload.
+    pub payload_bytes: usize,
+    /// Headers in order, masked and cut.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What a peek brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peeked {
+    /// The letters, by position.
+    pub letters: Vec<PeekedLetter>,
+    /// Where to go on.
+    pub next: u64,
+    /// True where nothing follows.
+    pub at_end: bool,
+}
+
+/// Progress of one redrive.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct RedriveView {
+    /// Id of the run.
+    pub run: String,
+    /// Cluster by name.
+    pub cluster: String,
+    /// Stream of dead letters.
+    pub stream: String,
+    /// True where nothing is sent.
+    pub dry_run: bool,
+    /// `preparing running paused done cancelled failed`.
+    pub state: &'static str,
+    /// Letters between where it began and where it will end, holes included: an upper bound.
+    pub span: u64,
+    /// Positions it has passed.
+    pub passed: u64,
+    /// Letters it has looked at.
+    pub looked_at: u64,
+    /// Letters that were sent (dry run: would be sent), by target stream.
+    pub sent: BTreeMap<String, u64>,
+    /// Letters that were left, by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// Letters of the selection whose transaction could not be looked up.
+    pub unknown_transactions: u64,
+    /// What went wrong last, in words; empty otherwise.
+    pub fault: String,
+    /// What the operator should know: order per key, other groups on the target.
+    pub notes: Vec<String>,
 }

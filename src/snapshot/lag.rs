@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{GroupPhase, GroupProtocol, Timestamp};
+use crate::model::{GroupPhase, GroupProtocol, Timestamp, TopicFacts};
 
 /// Groups of all clusters.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ pub struct LagCluster {
     pub troubles: Vec<PartitionTrouble>,
     /// Groups and rows left out because of a bound.
     pub dropped: u64,
+    /// Topics and their logs, as the survey found them: for `/metrics` under the names of other exporters.
+    pub topics: Arc<Vec<TopicFacts>>,
+    /// Brokers; `None`: not known.
+    pub brokers: Option<u32>,
     /// Lag events received (streams of role `lag`), newest per group, stream and partition.
     pub told: Vec<ToldLag>,
 }

@@ -5,6 +5,7 @@
 
 mod dlq;
 mod durable;
+mod history;
 mod lag;
 
 use std::collections::BTreeMap;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::{SourceKey, Timestamp};
-pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView};
+use crate::model::{SourceKey, TimedPosition, Timestamp};
+pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
+pub use history::{History, Point, Series};
 pub use lag::{
     AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, Reason,
     ToldLag,
@@ -72,7 +74,7 @@ pub struct EngineView {
 pub struct Inexact {
     /// Cut time from which on.
     pub at: Timestamp,
-    /// Words for an operator.
+    /// Words for an operator; several reasons are parted by `; `.
     pub reason: String,
 }
 
@@ -83,13 +85,16 @@ pub struct FlowView {
     pub name: String,
     /// Seconds before it are complete; `None` before anything was read.
     pub watermark: Option<Timestamp>,
+    /// The streams that feed it, by cluster and name: those in which its events were seen.
+    pub streams: Arc<[(Arc<str>, Arc<str>)]>,
     /// Sources left out of the watermark because they cannot be read (its seconds are `partial`).
     pub left_out: Vec<SourceKey>,
     /// Set where exactness no longer holds.
     pub inexact: Option<Inexact>,
     /// False where the flow carries events without transactions: then TPS is "no transactions here", not 0.
     pub transactional: bool,
-    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome.
+    /// True where the flow declares neither `ends_at` nor `timeout` and no event ever carried an outcome: the page
+    /// offers the `ends_at` to paste. (Its quiet transactions leave by the configuration alone.)
     pub never_ends: bool,
     /// Counters since the state began.
     pub totals: Totals,
@@ -97,7 +102,7 @@ pub struct FlowView {
     pub windows: Vec<WindowView>,
     /// Stages in declared order, then as seen.
     pub stages: Vec<StageView>,
-    /// Hops.
+    /// Hops that were ever made, in declared order, then by name.
     pub hops: Vec<HopView>,
     /// The transaction longest in flight.
     pub oldest: Option<WaitingView>,
@@ -107,6 +112,14 @@ pub struct FlowView {
     pub stuck_total: u64,
     /// History for charts.
     pub history: History,
+}
+
+impl FlowView {
+    /// True where the partition lies in a stream that feeds the flow.
+    #[must_use]
+    pub fn is_fed_by(&self, source: &SourceKey) -> bool {
+        self.streams.iter().any(|(cluster, stream)| *cluster == source.cluster && *stream == source.stream)
+    }
 }
 
 /// Counters of a flow since its state began. `started` = the sum of all that follow `in_flight` in the books.
@@ -213,7 +226,7 @@ pub struct LatencyView {
 }
 
 /// A real transaction behind a percentile.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ExemplarView {
     /// `p50`, `p95`, `p99` or `max`.
     pub at: &'static str,
@@ -223,6 +236,9 @@ pub struct ExemplarView {
     pub seconds: f64,
     /// Transaction id, if still known.
     pub transaction_id: String,
+    /// Cut time of its end. Pages and metrics show it.
+    #[serde(skip)]
+    pub ended_at: Timestamp,
 }
 
 /// One stage of a flow.
@@ -274,70 +290,6 @@ pub struct WaitingView {
     pub waiting_seconds: f64,
     /// 32 hex digits.
     pub trace_id: String,
-}
-
-/// History of a flow at three resolutions.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    /// One point per second.
-    pub s1: Series,
-    /// One point per ten seconds.
-    pub s10: Series,
-    /// One point per minute.
-    pub m1: Series,
-}
-
-/// Points in order of time. Chunks are shared between snapshots: only the newest are rebuilt.
-#[derive(Clone, Debug, Default)]
-pub struct Series {
-    /// Seconds per point.
-    pub step: i64,
-    /// Chunks in order; points within a chunk ascend. Absent seconds are unknown (gaps).
-    pub chunks: Vec<Arc<Vec<Point>>>,
-}
-
-impl Series {
-    /// Points with `from <= t < to` (seconds), ascending.
-    pub fn range(&self, from: i64, to: i64) -> impl Iterator<Item = &Point> {
-        self.chunks
-            .iter()
-            .filter(move |c| c.last().is_some_and(|p| p.t >= from) && c.first().is_some_and(|p| p.t < to))
-            .flat_map(|c| c.iter())
-            .filter(move |p| p.t >= from && p.t < to)
-    }
-
-    /// The newest point.
-    #[must_use]
-    pub fn last(&self) -> Option<&Point> {
-        self.chunks.iter().rev().find_map(|c| c.last())
-    }
-}
-
-/// One point of history: the second (or ten, or minute) that begins at `t`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Point {
-    /// First second, since the epoch.
-    pub t: i64,
-    /// False for seconds that the watermark has not passed: drawn as incomplete.
-    pub complete: bool,
-    /// True where a source could not be read.
-    pub partial: bool,
-    /// Ended by outcome, in the order of `Outcome::ALL`: counts of the whole step.
-    pub ended: [u32; 5],
-    /// Started.
-    pub started: u32,
-    /// Events.
-    pub events: u32,
-    /// Percentiles of the end-to-end latency over all outcomes, seconds; NaN-free: `None` = no sample.
-    pub p50: Option<f32>,
-    /// 95th percentile.
-    pub p95: Option<f32>,
-    /// 99th percentile.
-    pub p99: Option<f32>,
-    /// Upper edge of the top bucket.
-    pub max: Option<f32>,
-    /// Heatmap column: `(row, count)` of the rows that are not empty.
-    pub heat: Vec<(u8, u32)>,
 }
 
 /// One stream.
@@ -392,4 +344,6 @@ pub struct SourceView {
     pub watermark: Option<Timestamp>,
     /// Cut time of the last record.
     pub frontier: Option<Timestamp>,
+    /// The last record that we read and that has a time of its own.
+    pub last: Option<TimedPosition>,
 }

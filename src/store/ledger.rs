@@ -1,5 +1,5 @@
 //! The ledger: what must never be lost and cannot be rebuilt from a log. Its own file, so that a checkpoint
-//! never delays it. At present: idempotency keys with the answers that were given.
+//! never delays it. Here: idempotency keys with the answers that were given; beside it, the audit log.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ const HEADER: usize = 8 + 8 + 32 + 2;
 
 /// The ledger in one redb file, with a thread of its own that writes in groups.
 pub struct Ledger {
-    shelf: Arc<Mutex<Shelf>>,
+    pub(super) shelf: Arc<Mutex<Shelf>>,
     claims: Mutex<HashMap<String, Claimed>>,
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -232,7 +232,7 @@ fn again(error: &StoreError) -> StoreError {
 }
 
 /// Locks; a panic elsewhere leaves these values whole, so it does not spread.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

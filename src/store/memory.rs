@@ -48,7 +48,7 @@ impl StateStore for MemoryState {
             return Err(StoreError::Io { path: "memory".into(), detail: "no space left (simulated)".into() });
         }
         for (key, bytes) in &changes.puts {
-            inner.blobs.insert(*key, bytes.clone());
+            inner.blobs.insert(*key, bytes.to_vec());
         }
         for key in &changes.deletes {
             inner.blobs.remove(key);

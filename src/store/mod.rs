@@ -6,12 +6,16 @@
 
 use std::path::PathBuf;
 
+mod audit;
+mod groups;
 mod ledger;
 mod memory;
 mod shelf;
 mod state;
 mod times;
 
+pub use audit::AUDIT_ENTRIES;
+pub use groups::{GroupPosition, GroupStore};
 pub use ledger::{IDEMPOTENCY_KEYS, Ledger};
 pub use memory::MemoryState;
 pub use state::RedbState;
@@ -109,6 +113,34 @@ pub trait IdempotencyKeys: Send + Sync {
 
     /// Gives the key back after a failure: the caller may try again.
     fn release(&self, key: &str);
+}
+
+/// One line of the audit log: who did what, when.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: crate::model::Timestamp,
+    /// Who: the name of a user, or of the account that ran a command.
+    pub user: String,
+    /// What: `peek`, `redrive.begin`, `redrive.end`.
+    pub action: String,
+    /// To what, and with which words: for people.
+    pub detail: String,
+}
+
+/// What people did to streams through us, durable in `ledger.redb`.
+pub trait AuditLog: Send + Sync {
+    /// Notes an entry durably. What is to be audited must not happen if this fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the disk refuses.
+    fn note(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// The newest entries, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ledger cannot be read.
+    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 #[cfg(test)]

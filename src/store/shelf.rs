@@ -21,7 +21,7 @@ use super::StoreError;
 /// What a file is and in which version: checked before anything else is read.
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Bytes of redb's page cache: state is read once and then only written.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 /// Files below are never compacted: there is nothing to win.
 const COMPACT_FROM: u64 = 16 << 20;
 /// How long a lock is waited for: a process that was just killed gives its locks back when it is gone.

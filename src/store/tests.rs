@@ -57,7 +57,7 @@ fn change(content: &mut Content, dice: &mut Dice, sizes: &[usize]) -> Changes {
             let size = sizes[dice.below(sizes.len() as u64) as usize];
             let value = bytes(dice.below(u64::MAX), size);
             content.insert(key, value.clone());
-            changes.puts.push((key, value));
+            changes.puts.push((key, value.into()));
         }
     }
     changes
@@ -88,7 +88,7 @@ fn a_file_that_is_cut_empty_or_another_kind_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.redb");
     let mut store = RedbState::open(&path).unwrap();
-    store.commit(&Changes { puts: vec![(key(0, 0), bytes(1, 200_000))], deletes: vec![] }).unwrap();
+    store.commit(&Changes { puts: vec![(key(0, 0), bytes(1, 200_000).into())], deletes: vec![] }).unwrap();
     drop(store);
     let sound = std::fs::read(&path).unwrap();
     for length in [0, 1, 100, 4_096, sound.len() / 2, sound.len() - 1] {
@@ -107,7 +107,7 @@ fn a_file_that_is_mostly_holes_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.redb");
     let mut store = RedbState::open(&path).unwrap();
-    let puts = (0..400).map(|n| (key(0, n), vec![n as u8; 65_536])).collect();
+    let puts = (0..400).map(|n| (key(0, n), vec![n as u8; 65_536].into())).collect();
     store.commit(&Changes { puts, deletes: vec![] }).unwrap();
     store.commit(&Changes { puts: vec![], deletes: (5..400).map(|n| key(0, n)).collect() }).unwrap();
     drop(store);
@@ -127,6 +127,7 @@ fn a_flipped_bit_is_never_read_silently() {
     for commit in 0..2 {
         let puts: Vec<_> = (commit..40).map(|n| (key(1, n), bytes(n + commit, [300, 6_000][n as usize % 2]))).collect();
         content.extend(puts.iter().cloned());
+        let puts = puts.into_iter().map(|(key, bytes)| (key, bytes.into())).collect();
         store.commit(&Changes { puts, deletes: vec![] }).unwrap();
     }
     drop(store);
@@ -296,7 +297,7 @@ fn a_disk_that_fails_is_said_and_the_changes_can_be_handed_in_again() {
     let disk = Disk::default();
     label(&redb::Database::builder().create_with_backend(disk.clone()).unwrap(), FORMAT.0, FORMAT.1).unwrap();
     let mut store = on_disk(&disk).unwrap();
-    let changes = Changes { puts: vec![(key(0, 1), bytes(3, 70_000))], deletes: vec![] };
+    let changes = Changes { puts: vec![(key(0, 1), bytes(3, 70_000).into())], deletes: vec![] };
     disk.0.lock().unwrap().fails_in = Some(3);
     assert!(matches!(store.commit(&changes), Err(StoreError::Io { .. })));
     assert!(matches!(store.commit(&changes), Err(StoreError::Io { .. })), "still no power");

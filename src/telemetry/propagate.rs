@@ -3,9 +3,11 @@
 use hyper::http::HeaderMap;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::model::TraceContext;
 
 /// The context that a request came with; without a valid `traceparent` an empty one.
 #[must_use]
@@ -30,6 +32,13 @@ pub fn traceparent(span: &tracing::Span) -> Option<String> {
     let span = context.span();
     let c = span.span_context();
     c.is_valid().then(|| format!("00-{}-{}-{:02x}", c.trace_id(), c.span_id(), c.trace_flags().to_u8() & 1))
+}
+
+/// Links `span` to a context of long ago, of which it is no child: a dead letter that goes back.
+pub fn link(span: &tracing::Span, to: TraceContext) {
+    let flags = TraceFlags::new(to.flags);
+    let (trace, id) = (TraceId::from_bytes(to.trace_id), SpanId::from_bytes(to.span_id));
+    span.add_link(SpanContext::new(trace, id, flags, true, TraceState::default()));
 }
 
 struct Headers<'a>(&'a HeaderMap);

@@ -46,10 +46,11 @@ struct Envelope<T> {
     next: Option<String>,
 }
 
-type Answer = Result<Response, Problem>;
+/// JSON, or what is wrong.
+pub(super) type Answer = Result<Response, Problem>;
 
 /// An answer with a tag of its content: who has it already gets a 304.
-fn answer<T: Serialize>(snapshot: &Snapshot, headers: &HeaderMap, data: T, next: Option<String>) -> Answer {
+pub(super) fn answer<T: Serialize>(snapshot: &Snapshot, headers: &HeaderMap, data: T, next: Option<String>) -> Answer {
     let envelope = Envelope { as_of: Rfc3339(snapshot.as_of), revision: snapshot.revision, data, next };
     let body = serde_json::to_vec(&envelope)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -67,7 +68,8 @@ fn answer<T: Serialize>(snapshot: &Snapshot, headers: &HeaderMap, data: T, next:
     Ok(response)
 }
 
-fn newest(app: &App) -> Arc<Snapshot> {
+/// The newest read model.
+pub(super) fn newest(app: &App) -> Arc<Snapshot> {
     app.context.snapshot.borrow().clone()
 }
 

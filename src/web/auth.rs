@@ -200,7 +200,8 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
     match (method, path) {
         (&Method::GET | &Method::HEAD, "/livez" | "/readyz") => None,
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Some(Role::Read),
-        (&Method::POST, "/transactions") => Some(Role::Act),
+        (&Method::POST, "/transactions" | "/peek") => Some(Role::Act),
+        (&Method::POST, path) if path.starts_with("/dlq/") && path.ends_with("/redrive") => Some(Role::Act),
         _ => Some(Role::Admin),
     }
 }

@@ -17,7 +17,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::frame::lock;
 use super::handoff::Departed;
 use super::live::{COMMENT_AFTER, Shared, Subscriber};
-use super::sse;
 
 /// A client that took no byte for so long is closed.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -138,7 +137,7 @@ impl Client {
     fn pump(&mut self, now: Instant) -> io::Result<()> {
         while self.flush(now)? {
             let Some(piece) = self.subscriber.next() else { break };
-            self.rest = piece.chunk(self.subscriber.encoding);
+            self.rest = self.subscriber.taker.chunk(&piece);
         }
         Ok(())
     }
@@ -200,7 +199,7 @@ impl Worker {
             }
             if sweep && outcome.is_ok() {
                 if !client.blocked() && quiet >= COMMENT_AFTER {
-                    client.rest = comment.chunk(client.subscriber.encoding);
+                    client.rest = client.subscriber.taker.chunk(comment);
                 }
                 outcome = client.present().and_then(|()| client.flush(now).map(drop));
             }
@@ -230,7 +229,7 @@ impl Worker {
                         Ok(false) => return true,
                         Ok(true) if !*said => {
                             *said = true;
-                            client.rest = sse::last(&self.shared.bye, client.subscriber.encoding);
+                            client.rest = client.subscriber.taker.last_chunk(&self.shared.bye);
                         }
                         Ok(true) => {
                             // What this leaves unsaid is said by the close that follows.

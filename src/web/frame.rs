@@ -72,7 +72,7 @@ impl Frame {
     #[must_use]
     pub fn render(spec: &Arc<Spec>, origin: &Arc<Origin>, tick: &Arc<Tick>, before: Option<&Self>) -> Self {
         let cx = spec.viewer.context(&tick.snapshot, &tick.status, &origin.base);
-        let parts = page::parts(&spec.view, &cx);
+        let parts = page::parts_after(&spec.view, &cx, before.map(|b| (&*b.tick.snapshot, &*b.parts)));
         let mut frame = Self {
             hashes: parts.iter().map(|p| xxh3_64(p.html.as_bytes())).collect(),
             complete: page::newest_complete(&spec.view, &cx),

@@ -10,7 +10,7 @@ use super::App;
 use super::error::Problem;
 use super::frame::Spec;
 use super::handoff::Ticket;
-use super::page::{self, View};
+use super::page::{self, Lens, View};
 use super::sse::Encoding;
 use super::viewer::Viewer;
 
@@ -37,8 +37,39 @@ pub async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery, head
     render(&app, &View::Status, query.as_deref().unwrap_or(""), &headers)
 }
 
+/// `/consumers`
+pub async fn consumers(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Consumers(Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/consumers/{cluster}/{group}`
+pub async fn group(
+    State(app): State<Arc<App>>,
+    Path((cluster, group)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    render(&app, &View::Group(cluster, group, Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/dlq`
+pub async fn dlq(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    render(&app, &View::Dlq(Lens::default()), query.as_deref().unwrap_or(""), &headers)
+}
+
+/// `/dlq/{cluster}/{stream}`
+pub async fn dlq_stream(
+    State(app): State<Arc<App>>,
+    Path((cluster, stream)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    render(&app, &View::DlqStream(cluster, stream), query.as_deref().unwrap_or(""), &headers)
+}
+
 fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
-    let viewer = Viewer::of(query, headers);
+    let view = &view.clone().asked(query);
+    let viewer = Viewer::of(view, query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     match page::page(view, &context) {
@@ -64,7 +95,7 @@ pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Respons
     if !text(header::ACCEPT).contains("text/html") || path.starts_with("/api/") {
         return Problem::not_found(format!("nothing is served under {path}")).into_response();
     }
-    let viewer = Viewer::of(request.uri().query().unwrap_or(""), request.headers());
+    let viewer = Viewer::of(&View::Overview, request.uri().query().unwrap_or(""), request.headers());
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     let html = page::error_page(404, "Not found", &format!("Nothing is served under {path}."), &context);
@@ -94,13 +125,18 @@ pub async fn live(
 ) -> Result<Response, Problem> {
     let (uri, headers) = (request.uri(), request.headers());
     let segment = uri.path().strip_prefix("/live/").unwrap_or("");
-    let unknown = || Problem::not_found("no such view; live views are overview, flow/{flow}, status");
-    let view = View::parse(segment).ok_or_else(unknown)?;
+    let unknown = || {
+        Problem::not_found(
+            "no such view; live views are overview, flow/{flow}, consumers, consumers/{cluster}/{group}, dlq, dlq/{cluster}/{stream}, status",
+        )
+    };
     let query = uri.query().unwrap_or("");
+    let view = View::parse(segment).ok_or_else(unknown)?.asked(query);
     let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
     let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
     let encoding = Encoding::accepted(headers);
-    let spec = Spec { view, viewer: Viewer::of(query, headers) };
+    let viewer = Viewer::of(&view, query, headers);
+    let spec = Spec { view, viewer };
     let subscriber = app.hub.subscribe(spec, encoding, last_id.filter(|id| id.len() <= LAST_ID_BYTES))?;
     // Only the framing that the fan-out speaks leaves hyper: chunks of HTTP/1.1.
     let leaves = request.version() == Version::HTTP_11 && request.method() == Method::GET;

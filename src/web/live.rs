@@ -18,7 +18,7 @@ use super::fanout::Fanout;
 use super::frame::{Frame, Origin, RING_TICKS, Ring, Spec, Tick, lock};
 use super::handoff;
 use super::page::View;
-use super::sse::{Encoding, Piece, event};
+use super::sse::{Encoding, Piece, Taker, event};
 use super::{WebContext, WebLimits};
 use crate::telemetry::Metrics;
 
@@ -100,6 +100,8 @@ const fn kind(view: &View) -> &'static str {
         View::Overview => "overview",
         View::Flow(_) => "flow",
         View::Status => "status",
+        View::Consumers(_) | View::Group(..) => "consumers",
+        View::Dlq(_) | View::DlqStream(..) => "dlq",
     }
 }
 
@@ -116,8 +118,8 @@ enum Place {
 /// One client's place in its channel.
 pub struct Subscriber {
     channel: Arc<Channel>,
-    /// How it takes the stream.
-    pub encoding: Encoding,
+    /// How it takes the stream, and what it took.
+    pub taker: Taker,
     place: Place,
     _permit: OwnedSemaphorePermit,
 }
@@ -312,7 +314,7 @@ impl Hub {
         channel.render();
         let seen = last_id.and_then(|id| id.rsplit_once('-')).filter(|(boot, _)| *boot == self.shared.origin.boot);
         let seen = seen.and_then(|(_, seq)| seq.parse().ok());
-        Ok(Subscriber { channel, encoding, place: Place::Start(seen), _permit: permit })
+        Ok(Subscriber { channel, taker: Taker::new(encoding), place: Place::Start(seen), _permit: permit })
     }
 
     /// Takes over a socket that left hyper.
@@ -341,21 +343,21 @@ impl Hub {
         let (out, frames) = mpsc::channel(1);
         let mut news = self.news.subscribe();
         tokio::spawn(async move {
-            let (shared, encoding) = (Arc::clone(subscriber.shared()), subscriber.encoding);
+            let shared = Arc::clone(subscriber.shared());
             // The slot comes first, then the choice: a slow client gets the newest.
             while let Ok(slot) = out.reserve().await {
                 let stopping = news.borrow_and_update().1;
                 if stopping {
-                    slot.send(shared.bye.body(encoding));
+                    slot.send(subscriber.taker.last_body(&shared.bye));
                     return;
                 }
                 if let Some(piece) = subscriber.next() {
-                    slot.send(piece.body(encoding));
+                    slot.send(subscriber.taker.body(&piece));
                     continue;
                 }
                 tokio::select! {
                     changed = news.changed() => if changed.is_err() { return },
-                    () = tokio::time::sleep(COMMENT_AFTER) => slot.send(shared.comment.body(encoding)),
+                    () = tokio::time::sleep(COMMENT_AFTER) => slot.send(subscriber.taker.body(&shared.comment)),
                     () = out.closed() => return,
                 }
             }

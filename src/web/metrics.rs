@@ -7,45 +7,29 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::exposition::{Dialect, Exposition, Kind};
-use super::{App, process};
+use super::exposition::{Exposition, Format, Kind};
+use super::{App, lag, process};
 use crate::model::{MICROS_PER_SECOND, Outcome, Timestamp};
 use crate::snapshot::{Durable, DurableFlow, ExemplarView, FlowView, LatencyView, Snapshot};
 
 /// The handler. It reads what is there; nobody is asked.
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let dialect = negotiated(&headers);
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok()).collect();
+    let format = Format::negotiated(&accept.join(","));
     let (durable, snapshot) = (app.context.durable.borrow().clone(), app.context.snapshot.borrow().clone());
-    let mut out = Exposition::new(dialect);
+    let mut out = Exposition::new(format);
     flow_counters(&mut out, &durable);
     histograms(&mut out, &durable, &snapshot);
     flow_gauges(&mut out, &snapshot);
     streams(&mut out, &durable);
     ourselves(&mut out, &app, &snapshot);
     process::metrics(&mut out, app.context.status.borrow().started_at);
-    let media = match dialect {
-        Dialect::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        Dialect::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-    };
-    let mut response = out.finish().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    // Groups may have 100,000s of samples: they are written as the reader takes them.
+    let body = lag::metrics::Samples::new(out, &snapshot, &app.config.lag_metrics);
+    let mut response = axum::body::Body::new(body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
-}
-
-/// OpenMetrics where it is asked for by name and not less than the plain text.
-fn negotiated(headers: &HeaderMap) -> Dialect {
-    let accept =
-        headers.get_all(header::ACCEPT).into_iter().filter_map(|v| v.to_str().ok()).collect::<Vec<_>>().join(",");
-    let quality = |media: &str| {
-        let ranges = accept.split(',').map(str::trim).filter(|range| range.split(';').next() == Some(media));
-        let qualities = ranges.map(|range| {
-            range.split(';').find_map(|p| p.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0))
-        });
-        qualities.fold(0.0, f32::max)
-    };
-    let open = quality("application/openmetrics-text");
-    if open > 0.0 && open >= quality("text/plain") { Dialect::OpenMetrics } else { Dialect::Prometheus }
 }
 
 /// Name, help and value of a counter per flow.

@@ -28,12 +28,14 @@ use crate::telemetry::Metrics;
 
 mod api;
 mod auth;
+mod dlq;
 mod error;
 mod exposition;
 mod fanout;
 mod frame;
 mod handoff;
 mod html;
+mod lag;
 mod layer;
 mod live;
 mod metrics;
@@ -49,6 +51,8 @@ mod tests;
 mod viewer;
 
 pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
+pub use dlq::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
+pub use lag::LagMetrics;
 pub use serve::{BindError, Server};
 
 /// State of the process for pages and readiness; newest wins.
@@ -78,6 +82,10 @@ pub struct Status {
     pub jaeger_url: String,
     /// Data directory.
     pub data_dir: PathBuf,
+    /// True where payloads may be looked at: pages offer it.
+    pub peek: bool,
+    /// True where dead letters may be redriven: pages offer it.
+    pub redrive: bool,
 }
 
 /// Where `POST /transactions` goes.
@@ -121,8 +129,30 @@ pub struct WebConfig {
     pub auth: Option<Arc<Auth>>,
     /// Bounds.
     pub limits: WebLimits,
+    /// What pages may make happen; none: they offer nothing.
+    pub actions: Actions,
+    /// What `/metrics` says of groups.
+    pub lag_metrics: LagMetrics,
     /// True where we listen on loopback: then only loopback names and `public_url` are answered. Set by [`Server::bind`].
     pub loopback: bool,
+}
+
+/// What pages may make happen at a broker.
+#[derive(Clone, Default)]
+pub struct Actions(pub Option<Arc<dyn dlq::DlqActions>>);
+
+impl Actions {
+    /// True where there are any.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl std::fmt::Debug for Actions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Actions({})", self.is_some())
+    }
 }
 
 impl WebConfig {
@@ -148,13 +178,15 @@ struct App {
     base: String,
     hub: Arc<live::Hub>,
     serve_counters: serve::ServeCounters,
+    forms: dlq::Forms,
 }
 
 impl App {
     fn new(context: WebContext, config: WebConfig) -> Arc<Self> {
         let base = config.base();
         let hub = live::Hub::start(context.clone(), &base, &config.limits);
-        Arc::new(Self { context, config, base, hub, serve_counters: serve::ServeCounters::default() })
+        let (serve_counters, forms) = Default::default();
+        Arc::new(Self { context, config, base, hub, serve_counters, forms })
     }
 }
 
@@ -169,6 +201,12 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/", get(html::overview))
         .route("/flows/{flow}", get(html::flow))
         .route("/status", get(html::status))
+        .route("/consumers", get(html::consumers))
+        .route("/consumers/{cluster}/{group}", get(html::group))
+        .route("/dlq", get(html::dlq))
+        .route("/dlq/{cluster}/{stream}", get(html::dlq_stream))
+        .route("/dlq/{cluster}/{stream}/redrive", get(dlq::redrive_form).post(dlq::redrive_act))
+        .route("/peek", get(dlq::peek_form).post(dlq::peek_show))
         .route("/assets/{*path}", get(html::asset))
         .route("/live/{*view}", get(html::live))
         .route("/api/v1/snapshot", get(api::snapshot))
@@ -177,6 +215,9 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/v1/flows/{flow}/history", get(api::history))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/sources", get(api::sources))
+        .route("/api/v1/groups", get(lag::api::groups))
+        .route("/api/v1/groups/{cluster}/{group}", get(lag::api::group))
+        .route("/api/v1/dlq", get(dlq::api::dlq))
         .route("/transactions", post_to(post::transactions))
         .route("/livez", get(ops::livez))
         .route("/readyz", get(ops::readyz))

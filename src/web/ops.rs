@@ -87,15 +87,15 @@ fn behind(source: &SourceView) -> Option<u64> {
     source.end.map(|end| end.saturating_sub(source.next))
 }
 
-/// Every cluster answers, every stream found has sources, and none of them has unread records.
+/// Every cluster answered what streams it has, each of them has sources, and none of these has unread records.
 fn caught_up(status: &Status, snapshot: &Snapshot) -> bool {
     let of = |cluster: &str, stream: &str| {
         snapshot.sources.iter().any(|s| &*s.key.cluster == cluster && &*s.key.stream == stream)
     };
-    let found = status
-        .clusters
-        .iter()
-        .all(|(cluster, _, health)| health.up == Some(true) && health.streams.iter().all(|stream| of(cluster, stream)));
+    let found = status.clusters.iter().all(|(cluster, _, health)| {
+        let known = health.up == Some(true) && health.cluster_id.is_some();
+        known && health.streams.iter().all(|stream| of(cluster, stream))
+    });
     found
         && snapshot
             .sources

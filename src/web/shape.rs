@@ -190,16 +190,17 @@ pub struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    /// Of a flow and the partitions that it may come from.
+    /// Of a flow and all partitions, of which those that feed it are shown.
     #[must_use]
-    pub fn of(view: &'a FlowView, inputs: Option<&'a [SourceView]>) -> Self {
+    pub fn of(view: &'a FlowView, sources: Option<&'a [SourceView]>) -> Self {
+        let feed = |all: &'a [SourceView]| all.iter().filter(|s| view.is_fed_by(&s.key)).map(Source::of).collect();
         Self {
             summary: FlowSummary::of(view),
             stages: view.stages.iter().map(Stage::of).collect(),
             hops: view.hops.iter().map(Hop::of).collect(),
             oldest_in_flight: view.oldest.as_ref().map(Waiting::of),
             stuck_transactions: view.stuck.iter().map(Waiting::of).collect(),
-            inputs: inputs.map(|sources| sources.iter().map(Source::of).collect()),
+            inputs: sources.map(feed),
         }
     }
 }

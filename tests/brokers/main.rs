@@ -3,14 +3,35 @@
 //! Without the servers nothing fails: every test is counted as skipped in the closing line, with the reason.
 //! `cargo test --test brokers -- NAME` runs the tests whose name contains NAME.
 
+mod disturbs_nothing;
+mod first_look;
+mod groups;
+#[path = "../support/http.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of the support")]
+mod http;
 #[path = "../support/kafka.rs"]
 mod kafka;
+mod lag;
+#[path = "move.rs"]
+mod moving;
+#[path = "../support/offsets.rs"]
+mod offsets;
 mod outage;
+#[path = "../support/process.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of the support")]
+mod process;
 mod raw;
 mod reading;
+mod replicas;
 mod rig;
+mod secured;
 mod streams;
 mod writing;
+
+/// Where the shared parts look for one another.
+mod support {
+    pub(crate) use super::http;
+}
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -20,8 +41,23 @@ use std::time::Instant;
 pub type Test = fn(&mut kafka::Broker);
 
 fn main() -> ExitCode {
+    if let Ok(address) = std::env::var(moving::CHILD) {
+        return moving::child(&address); // this binary again, to be killed
+    }
     let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all = [reading::TESTS, streams::TESTS, writing::TESTS, outage::TESTS].concat();
+    let all = [
+        first_look::TESTS, // while the cluster is small enough for one page
+        reading::TESTS,
+        streams::TESTS,
+        writing::TESTS,
+        secured::TESTS,
+        disturbs_nothing::TESTS,
+        outage::TESTS,
+        replicas::TESTS,
+        lag::TESTS,
+        moving::TESTS,
+    ]
+    .concat();
     let chosen: Vec<(&str, Test)> = all
         .into_iter()
         .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use streamgauge::broker::kafka::{KafkaConfig, KafkaRead};
 use streamgauge::broker::{ClusterHealth, DecodeSample, Read as _, ReadContext, Stop};
+use streamgauge::decode::Spares;
 use streamgauge::model::{
     Event, Format, Input, Positions, Role, SourceKey, SourceOpen, SourcePosition, SourceState, Start, StreamName,
     StreamSpec, Timestamp,
@@ -83,6 +84,12 @@ impl Rig {
     }
 
     pub fn start_with(address: &str, streams: Vec<StreamSpec>, positions: Positions, durable: bool) -> Self {
+        let config = KafkaConfig { bootstrap_servers: address.to_owned(), ..KafkaConfig::default() };
+        Self::start_as(config, streams, positions, durable)
+    }
+
+    /// The same with a client that has to say who it is.
+    pub fn start_as(config: KafkaConfig, streams: Vec<StreamSpec>, positions: Positions, durable: bool) -> Self {
         let (out, input) = sync_channel(8);
         let (samples_in, samples) = sync_channel(1_000);
         let (health_in, health) = watch::channel(ClusterHealth::default());
@@ -95,12 +102,12 @@ impl Rig {
             limits: Arc::default(),
             positions: positions.clone(),
             out,
+            spares: Spares::default(),
             samples: samples_in,
             health: health_in,
             stop: stop.clone(),
             now: wall,
         };
-        let config = KafkaConfig { bootstrap_servers: address.to_owned(), ..KafkaConfig::default() };
         let reader =
             thread::spawn(move || Box::new(KafkaRead::new(config)).run(context).expect("a configuration that works"));
         let shared = Arc::new(Shared::default());
@@ -262,6 +269,13 @@ impl Hand {
         for (key, value) in config {
             new = new.set(key, value);
         }
+        let made = wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
+        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
+    /// A topic whose partitions lie on these nodes, the leader first.
+    pub fn create_on(&self, topic: &str, nodes: &[&[i32]]) {
+        let new = NewTopic::new(topic, i32::try_from(nodes.len()).unwrap(), TopicReplication::Variable(nodes));
         let made = wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }

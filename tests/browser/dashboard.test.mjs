@@ -1,7 +1,7 @@
 // The dashboard as an operator meets it: numbers move, the server goes away and comes back, no JavaScript, no violation.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SHOTS, browse, serve, until } from './server.mjs';
+import { SHOTS, browse, history, serve, until } from './server.mjs';
 
 const state = (page) => page.getAttribute('#conn', 'data-state');
 const text = (page, selector) => page.textContent(selector);
@@ -38,7 +38,7 @@ test('works without JavaScript', async () => {
   const server = await serve(['demo', '--seed', '11']);
   const { browser, page } = await browse({ javaScriptEnabled: false, colorScheme: 'light' });
   try {
-    await until('history', async () => (await (await fetch(`${server.url}/api/v1/flows/checkout`)).status) === 200);
+    await history(server);
     await page.goto(server.url);
     const tiles = await text(page, '#tiles');
     assert.match(tiles, /[0-9]/);
@@ -59,7 +59,7 @@ test('first paint without layout jump', async () => {
   const server = await serve(['demo', '--seed', '11']);
   const { browser, page } = await browse();
   try {
-    await until('history', async () => (await fetch(`${server.url}/api/v1/flows/checkout`)).status === 200);
+    await history(server);
     await page.addInitScript(() => {
       globalThis.__shift = 0;
       new PerformanceObserver((list) => { for (const e of list.getEntries()) globalThis.__shift += e.value; }).observe({ type: 'layout-shift', buffered: true });
@@ -81,7 +81,7 @@ test('keyboard and language', async () => {
   const { browser, page, faults } = await browse();
   try {
     // A page that was opened before anything was read becomes another one by itself, and forgets keys.
-    await until('history', async () => (await fetch(`${server.url}/api/v1/flows/checkout`)).status === 200);
+    await history(server);
     await page.goto(server.url);
     await until('live', async () => (await state(page)) === 'live');
     await page.keyboard.press('?');
@@ -98,6 +98,134 @@ test('keyboard and language', async () => {
     assert.deepEqual(faults, []);
   } finally {
     await browser.close();
+    await server.end();
+  }
+});
+
+test('a stream that is made anew asks for what it missed only', async () => {
+  const server = await serve(['demo', '--seed', '11']);
+  const { browser, page, faults } = await browse();
+  try {
+    await history(server);
+    await page.addInitScript(() => {
+      globalThis.__streams = [];
+      globalThis.EventSource = class extends EventSource {
+        constructor(url) {
+          super(url);
+          const names = [];
+          globalThis.__streams.push({ url, names });
+          for (const name of ['snap', 'frag', 'hist', 'pt', 'tick']) this.addEventListener(name, () => names.length < 20 && names.push(name));
+        }
+      };
+    });
+    await page.goto(server.url);
+    await until('live', async () => (await state(page)) === 'live');
+    const streams = () => page.evaluate(() => globalThis.__streams);
+    await until('a whole frame', async () => (await streams())[0].names.includes('tick'));
+    assert.ok(!(await streams())[0].url.includes('last_event_id'));
+    assert.ok((await streams())[0].names.includes('hist'));
+    // A page that comes back from where a browser keeps pages makes a new stream, as one that was hidden does.
+    await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+    const again = await until('a second stream', async () => { const s = (await streams())[1]; return s?.names.includes('tick') && s; });
+    assert.match(again.url, /&last_event_id=[^&]+-\d+$/);
+    assert.ok(!again.names.includes('hist') && again.names.includes('pt'), `points, not the history: ${again.names}`);
+    assert.deepEqual(faults, []);
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});
+
+test('the first page becomes the overview by itself, and forgets neither pause nor colours', async () => {
+  const server = await serve([]);
+  const { browser, page, faults, violations } = await browse();
+  const post = (stage, outcome) => fetch(`${server.url}/transactions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ transaction_id: 'tx-1', flow: 'checkout', stage, outcome }) });
+  try {
+    await page.goto(server.url);
+    await until('live', async () => (await state(page)) === 'live');
+    await page.evaluate(() => { globalThis.__same = true; });
+    await page.keyboard.press('t');
+    const theme = await page.getAttribute('html', 'data-theme');
+    await page.keyboard.press(' ');
+    assert.equal(await state(page), 'paused');
+    assert.equal((await post('order.placed')).status, 202);
+    await until('the flow', async () => (await fetch(`${server.url}/api/v1/flows/checkout`)).status === 200);
+    assert.match(await text(page, 'main'), /curl/, 'a paused page stays as it is');
+    await page.keyboard.press(' ');
+    await until('the overview', () => page.evaluate(() => Boolean(document.querySelector('#tiles'))));
+    assert.equal((await post('order.shipped', 'ok')).status, 202);
+    await until('it is live', async () => /checkout/.test(await text(page, '#flows')) && (await state(page)) === 'live');
+    await until('its charts draw', async () => (await page.getAttribute('#c-throughput .shapes path.l', 'd'))?.length > 1);
+    assert.equal(await page.evaluate(() => globalThis.__same), true, 'the page was not reloaded');
+    assert.equal(await page.getAttribute('html', 'data-theme'), theme);
+    await page.keyboard.press(' ');
+    await until('paused', async () => (await state(page)) === 'paused');
+    assert.deepEqual(await violations(), []);
+    assert.deepEqual(faults, []);
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});
+
+test('real transactions lie on the chart and can be reached by keyboard', async () => {
+  const server = await serve(['demo', '--seed', '11']);
+  const { browser, page, faults } = await browse();
+  try {
+    await history(server);
+    await page.goto(server.url);
+    const find = await until('a mark', () => page.$('#finds li:not([hidden]) a'), 30_000);
+    await until('it lies on the plot', async () => {
+      const [mark, plot] = [await find.boundingBox(), await (await page.$('#c-latency .plot')).boundingBox()];
+      const [x, y] = [mark.x + mark.width / 2, mark.y + mark.height / 2];
+      return x >= plot.x && x <= plot.x + plot.width && y >= plot.y && y <= plot.y + plot.height;
+    });
+    await page.focus('#finds li:not([hidden]) a');
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /\d.*(ms|s).*co-/, 'it says its latency and its id');
+    assert.match(await page.evaluate(() => document.activeElement.href), /\/flows\/checkout.*#real$|\/trace\//);
+    assert.deepEqual(faults, []);
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});
+
+test('a table is sorted and filtered by its address, with and without a script', async () => {
+  const server = await serve(['demo', '--seed', '11']);
+  const numbers = async (page) => (await page.$$eval('#sources tbody tr td:nth-child(5)', (cells) => cells.map((c) => Number(c.textContent.replaceAll(',', '')))));
+  const descends = (list) => list.length > 3 && list.every((n, i) => i === 0 || n <= list[i - 1]);
+  try {
+    await history(server);
+    for (const javaScriptEnabled of [false, true]) {
+      const { browser, page, faults } = await browse({ javaScriptEnabled });
+      try {
+        await page.goto(`${server.url}/status`);
+        await page.click('#sources thead th:nth-child(5) a');
+        await page.waitForURL(/sort=-position/);
+        assert.equal(await page.getAttribute('#sources thead th:nth-child(5)', 'aria-sort'), 'descending');
+        assert.ok(descends(await numbers(page)), `${await numbers(page)}`);
+        if (javaScriptEnabled) {
+          const first = await text(page, '#sources tbody');
+          await until('the table moves', async () => (await text(page, '#sources tbody')) !== first);
+          assert.ok(descends(await numbers(page)), 'what the stream brings is sorted, too');
+          await page.keyboard.press('/');
+        } else {
+          await page.focus('#sources input[name="find"]');
+        }
+        await page.keyboard.type('payments');
+        await page.keyboard.press('Enter');
+        await page.waitForURL(/find=payments/);
+        assert.ok(page.url().includes('sort=-position'), 'the order is kept');
+        const places = await page.$$eval('#sources tbody th', (cells) => cells.map((c) => c.textContent));
+        assert.ok(places.length > 0 && places.every((p) => p.includes('payments')), `${places}`);
+        await page.click('#sources .clear');
+        assert.ok((await numbers(page)).length > places.length);
+        assert.deepEqual(faults, []);
+      } finally {
+        await browser.close();
+      }
+    }
+  } finally {
     await server.end();
   }
 });

@@ -1,10 +1,10 @@
 // Screenshots of every page in the states that matter: to be looked at by people, kept in .cache/screenshots.
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SHOTS, browse, serve, until } from './server.mjs';
+import { SHOTS, browse, history, serve, until } from './server.mjs';
 
 const LOOKS = [
   ['light', { colorScheme: 'light' }, ''],
@@ -24,7 +24,7 @@ async function shoot(page, name) {
 test('pages in light, dark, phone, Korean, high contrast', async () => {
   const server = await serve(['demo', '--seed', '11']);
   try {
-    await until('history', async () => (await fetch(`${server.url}/api/v1/flows/checkout`)).status === 200);
+    await history(server);
     for (const [look, options, query] of LOOKS) {
       const { browser, page } = await browse(options);
       try {
@@ -38,6 +38,26 @@ test('pages in light, dark, phone, Korean, high contrast', async () => {
       }
     }
   } finally {
+    await server.end();
+  }
+});
+
+// The picture of the README; tests/browser/picture copies it to docs/overview.png.
+test('picture: the overview while payments are slow', async () => {
+  const server = await serve(['demo', '--seed', '11']);
+  const { browser, page } = await browse({ colorScheme: 'light' });
+  try {
+    await page.goto(server.url);
+    await until('payments are slow and transactions wait', () => page.evaluate(() => {
+      const said = document.querySelector('#attention')?.textContent ?? '';
+      return /payment\.authorized/.test(said) && document.querySelector('#tiles .tile:nth-child(2).warn') && document.querySelector('#conn')?.dataset.state === 'live';
+    }), 200_000);
+    const path = `${SHOTS}/picture.png`;
+    await page.screenshot({ path, fullPage: true });
+    const { size } = statSync(path);
+    assert.ok(size > 30_000 && size <= 300_000, `${size} bytes`);
+  } finally {
+    await browser.close();
     await server.end();
   }
 });

@@ -33,6 +33,12 @@ export async function serve(args, { dir = mkdtempSync(join(tmpdir(), 'streamgaug
   };
 }
 
+/** Waits until the demo's quarter of an hour of history is there. */
+export const history = (server) => until('history', async () => {
+  const answer = await fetch(`${server.url}/api/v1/flows/checkout/history?step=1s`);
+  return answer.status === 200 && (await answer.json()).data.points.length > 800;
+}, 30_000);
+
 /** A browser page that collects what must not happen: console errors, CSP violations, page errors. */
 export async function browse(options = {}) {
   const browser = await chromium.launch({

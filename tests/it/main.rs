@@ -6,6 +6,7 @@ mod support;
 mod cases;
 mod light;
 mod live;
+mod native;
 mod one_command;
 mod self_check;
 mod true_numbers;

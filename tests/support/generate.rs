@@ -196,7 +196,6 @@ impl Maker {
     fn transaction(&mut self, n: usize) {
         let which = self.rng.below(self.kits.len() as u64) as usize;
         let (name, stages, by_stage) = (self.kits[which].name, self.kits[which].stages, self.kits[which].ends_by_stage);
-        let never_ends = self.kits[which].spec.is_none();
         let timeout = self.kits[which].spec.as_ref().and_then(|s| s.timeout);
         let begun = EPOCH * SECOND + self.rng.between(0, self.traits.span * SECOND);
         let mut t = begun;
@@ -230,7 +229,7 @@ impl Maker {
                 record.status = Status::Compensated;
                 record.outcome = Some(Outcome::Compensated);
             } else if fate < 0.22 && broken && !(last && by_stage) {
-                self.dead_letter(i, t, record, never_ends);
+                self.dead_letter(i, t, record);
                 return;
             } else if fate < 0.30 && broken {
                 return; // nothing more is heard of it
@@ -250,15 +249,15 @@ impl Maker {
                 break;
             }
         }
-        self.after(stages, &transaction, name, t, never_ends);
+        self.after(stages, &transaction, name, t);
     }
 
     /// What may come after the end: a second opinion, a straggler.
-    fn after(&mut self, stages: &[&str], transaction: &str, flow: &str, end: i64, never_ends: bool) {
+    fn after(&mut self, stages: &[&str], transaction: &str, flow: &str, end: i64) {
         if !self.rng.chance(0.15) {
             return;
         }
-        let wait = if never_ends { 50 * SECOND } else { *self.rng.pick(&[5, 60, 1_500]) * SECOND };
+        let wait = *self.rng.pick(&[5, 60, 1_500]) * SECOND;
         let t = end + self.rng.between(1, wait);
         let mut record = Record {
             transaction: transaction.to_owned(),
@@ -278,7 +277,7 @@ impl Maker {
     }
 
     /// The stage gives up: the original is written, then its copy goes to the dead letters, perhaps back again.
-    fn dead_letter(&mut self, stage: usize, t: i64, record: Record, never_ends: bool) {
+    fn dead_letter(&mut self, stage: usize, t: i64, record: Record) {
         self.write(stage % 3, t, record.clone());
         let put_aside = t + self.pause();
         let event_time = self.rng.chance(0.8).then_some(Timestamp(put_aside));
@@ -290,7 +289,7 @@ impl Maker {
             delay: self.rng.between(0, SECOND),
             record: Record { event_time, ..record.clone() },
         });
-        if self.traits.redrive && !never_ends && self.rng.chance(0.8) {
+        if self.traits.redrive && self.rng.chance(0.8) {
             let t = put_aside + 20 * 3_600 * SECOND + self.rng.between(0, 60 * SECOND);
             let again = Record { redrive: 1, event_time: Some(Timestamp(t)), ..record.clone() };
             self.drafts.push(Draft { stream: stage % 3, partition, written: t, delay: 1_000, record: again });
@@ -322,8 +321,7 @@ impl Maker {
                 let again = t + held + self.rng.between(0, 5 * SECOND);
                 self.copy(stream, again, &record);
             }
-            let never_ends = self.kits.iter().any(|k| k.name == record.flow && k.spec.is_none());
-            if self.traits.copies && !never_ends && self.rng.chance(0.05) {
+            if self.traits.copies && self.rng.chance(0.05) {
                 self.copy(stream, t + 480 * SECOND, &record);
                 self.copy(stream, t + 960 * SECOND, &record);
             }

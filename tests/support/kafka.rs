@@ -1,4 +1,8 @@
-//! One real Apache Kafka (KRaft, one node) for a test binary: started, stopped, paused, killed, on the same ports and data.
+//! One real Apache Kafka (KRaft) for a test binary: started, stopped, paused, killed, on the same ports and data.
+//!
+//! It has three doors. The open one lets everybody do everything: the tests' own hands use it. The guarded one speaks
+//! TLS, asks for a password (SCRAM-SHA-512) and obeys ACLs. The watched one names itself at [`Broker::relay`], where
+//! a test may listen and pass on what it saw to [`Broker::watched`]. A second node can join ([`Broker::join`]).
 //!
 //! Needs `STREAMGAUGE_KAFKA_LIBS`: the folder that `tests/servers/kafka/get` prints.
 #![allow(dead_code, reason = "each test binary uses its own part")]
@@ -27,40 +31,93 @@ pub fn libs() -> Result<PathBuf, String> {
 pub struct Broker {
     libs: PathBuf,
     data: tempfile::TempDir,
-    /// `host:port` of its plaintext listener.
+    /// `host:port` of its open listener.
     pub address: String,
+    /// `host:port` of its guarded listener; its certificate is signed by [`Broker::authority`].
+    pub guarded: String,
+    /// `host:port` of the listener that says of itself to be at `relay`.
+    pub watched: String,
+    /// `host:port` where nobody listens unless a test does.
+    pub relay: String,
+    controller: String,
+    cluster: String,
     process: Option<Child>,
 }
+
+/// Opens the file with the server's key; it protects nothing but this test.
+const KEYSTORE_PASSWORD: &str = "only-for-tests";
 
 impl Broker {
     /// Formats a data folder, starts a broker and waits until it answers.
     pub fn start(libs: &Path) -> Self {
-        Self::start_with(libs, "")
+        Self::node(libs, 1, None)
     }
 
-    /// The same, with lines appended to `server.properties`.
-    pub fn start_with(libs: &Path, properties: &str) -> Self {
+    /// A second node of the same cluster, without a vote of its own: it may be stopped and killed.
+    pub fn join(&self) -> Self {
+        Self::node(&self.libs, 2, Some((&self.controller, &self.cluster)))
+    }
+
+    fn node(libs: &Path, id: u32, of: Option<(&str, &str)>) -> Self {
         let data = tempfile::tempdir().expect("a folder for the broker");
-        let (port, controller) = two_free_ports();
-        let address = format!("127.0.0.1:{port}");
-        let log = data.path().join("log");
+        let [address, guarded, watched, relay, own] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let controller = of.map_or(own, |(controller, _)| controller.to_owned());
+        let (log, keys) = (data.path().join("log"), data.path().join("server.p12"));
+        let (roles, door) = match of {
+            None => ("broker,controller", format!(",CONTROLLER://{controller}")),
+            Some(_) => ("broker", String::new()),
+        };
+        let (log, keys) = (log.display(), keys.display());
         let all = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners=PLAINTEXT://{address}\n\
+            "process.roles={roles}\nnode.id={id}\ncontroller.quorum.voters=1@{controller}\n\
+             listeners=PLAINTEXT://{address},GUARDED://{guarded},WATCHED://{watched}{door}\n\
+             advertised.listeners=PLAINTEXT://{address},GUARDED://{guarded},WATCHED://{relay}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={}\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,WATCHED:PLAINTEXT,GUARDED:SASL_SSL\n\
+             log.dirs={log}\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=1\n\
-             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nmessage.max.bytes=12000000\n{properties}\n",
-            log.display()
+             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\nmessage.max.bytes=12000000\n\
+             authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+             super.users=User:ANONYMOUS\nsasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             listener.name.guarded.scram-sha-512.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             listener.name.guarded.ssl.keystore.location={keys}\nlistener.name.guarded.ssl.keystore.type=PKCS12\n\
+             listener.name.guarded.ssl.keystore.password={KEYSTORE_PASSWORD}\n\
+             broker.session.timeout.ms=6000\nbroker.heartbeat.interval.ms=1000\ncontrolled.shutdown.enable=true\n",
         );
         fs::write(data.path().join("server.properties"), all).expect("server.properties");
-        let mut broker = Self { libs: libs.to_owned(), data, address, process: None };
-        let id = broker.tool("kafka.tools.StorageTool", &["random-uuid"]);
-        let properties = broker.properties();
-        broker.tool("kafka.tools.StorageTool", &["format", "-t", id.trim(), "-c", &properties]);
+        let cluster = of.map_or_else(String::new, |(_, cluster)| cluster.to_owned());
+        let libs = libs.to_owned();
+        let mut broker = Self { libs, data, address, guarded, watched, relay, controller, cluster, process: None };
+        broker.make_certificate();
+        if broker.cluster.is_empty() {
+            broker.cluster = broker.tool("kafka.tools.StorageTool", &["random-uuid"]).trim().to_owned();
+        }
+        let (cluster, properties) = (broker.cluster.clone(), broker.properties());
+        broker.tool("kafka.tools.StorageTool", &["format", "-t", &cluster, "-c", &properties]);
         broker.resurrect();
         broker
+    }
+
+    /// The certificate that signs the guarded listener's, for `ssl.ca.location`.
+    pub fn authority(&self) -> String {
+        self.data.path().join("server.pem").display().to_string()
+    }
+
+    /// A self-signed certificate for 127.0.0.1, made by the JDK's own tool.
+    fn make_certificate(&self) {
+        let (keys, certificate) = (self.data.path().join("server.p12").display().to_string(), self.authority());
+        let keytool = |arguments: &[&str]| {
+            let all = [arguments, &["-keystore", &keys, "-storepass", KEYSTORE_PASSWORD, "-alias", "server"]].concat();
+            let output = Command::new("keytool").args(all).output().expect("keytool of the JDK");
+            assert!(output.status.success(), "keytool: {}", String::from_utf8_lossy(&output.stdout));
+        };
+        let address = ["-ext", "san=ip:127.0.0.1", "-dname", "CN=127.0.0.1"];
+        let made =
+            ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "30", "-storetype", "PKCS12"];
+        keytool(&[made.as_slice(), &address].concat());
+        keytool(&["-exportcert", "-rfc", "-file", &certificate]);
     }
 
     fn properties(&self) -> String {
@@ -157,8 +214,8 @@ impl Drop for Broker {
     }
 }
 
-fn two_free_ports() -> (u16, u16) {
+/// Ports that nobody has at the moment.
+fn free_ports() -> [u16; 5] {
     let bind = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let (a, b) = (bind(), bind());
-    (a.local_addr().expect("a port").port(), b.local_addr().expect("a port").port())
+    [(); 5].map(|()| bind()).map(|listener| listener.local_addr().expect("a port").port())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use streamgauge::engine::Engine;
 use streamgauge::model::Input;
-use streamgauge::snapshot::Snapshot;
+use streamgauge::snapshot::{FlowView, Snapshot};
 
 use super::store::{Handed, MemoryStore};
 
@@ -33,44 +33,59 @@ pub fn tell(engine: &mut Engine, store: &mut MemoryStore, script: &[Input]) -> V
     shown
 }
 
-/// All that a snapshot says of flows, streams and partitions: one line for each thing. Which of several
-/// transactions stands for a percentile may differ, and which of several reasons is named first.
-pub fn told(snapshot: &Snapshot) -> String {
+/// The first thing in which two snapshots differ that both must say alike. Which of several transactions stands for a
+/// percentile may differ, which of several reasons is named first, and how far behind its bound the oldest history goes.
+pub fn difference(a: &Snapshot, b: &Snapshot) -> Option<String> {
+    first_difference(&told(a), &told(b)).or_else(|| a.flows.iter().zip(&b.flows).find_map(|(a, b)| history(a, b)))
+}
+
+/// All numbers of a snapshot but its history: one line for each thing.
+fn told(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     for f in &snapshot.flows {
         let mut put = |what: String| lines.push(format!("{} {what}", f.name));
         let inexact = f.inexact.is_some();
         put(format!("{:?} {:?} {inexact} {} {}", f.watermark, f.left_out, f.transactional, f.never_ends));
-        put(format!("{:?}", f.totals));
+        put(format!("{:?} {:?}", f.totals, f.streams));
         for w in &f.windows {
             let mut w = w.clone();
             w.latency_seconds.values_mut().for_each(|l| l.exemplars.clear());
             put(format!("{w:?}"));
         }
-        let mut parts: Vec<String> = f.stages.iter().map(|s| format!("{s:?}")).collect();
-        for h in f.hops.iter().filter(|h| h.windows.iter().any(|w| w.count > 0)) {
+        let mut stages: Vec<String> = f.stages.iter().map(|s| format!("{s:?}")).collect();
+        stages.sort();
+        stages.into_iter().for_each(&mut put);
+        for h in &f.hops {
             let mut h = h.clone();
             h.windows.iter_mut().for_each(|l| l.exemplars.clear());
-            parts.push(format!("{h:?}"));
+            put(format!("{h:?}"));
         }
-        parts.sort();
-        parts.into_iter().for_each(&mut put);
         put(format!("oldest {:?}", f.oldest));
         put(format!("stuck {} {:?}", f.stuck_total, f.stuck));
-        for series in [&f.history.s1, &f.history.s10, &f.history.m1] {
-            // How much older than its bound the oldest chunk is kept is nobody's business.
-            let kept = if series.step == 1 { 3_000 } else { i64::MAX / 2 };
-            let points = series.range(f.watermark.map_or(0, streamgauge::model::Timestamp::second) - kept, i64::MAX);
-            points.for_each(|p| put(format!("{} {p:?}", series.step)));
-        }
     }
     lines.extend(snapshot.streams.iter().map(|s| format!("{s:?}")));
     lines.extend(snapshot.sources.iter().map(|s| format!("{s:?}")));
     lines.join("\n")
 }
 
+/// The first point in which the charts of a flow differ.
+fn history(a: &FlowView, b: &FlowView) -> Option<String> {
+    let series = |f: &FlowView| [f.history.s1.clone(), f.history.s10.clone(), f.history.m1.clone()];
+    series(a).iter().zip(&series(b)).find_map(|(x, y)| {
+        let from = if x.step == 1 { a.watermark.map_or(0, |w| w.second() - 3_000) } else { i64::MIN / 2 };
+        let (mut p, mut q) = (x.range(from, i64::MAX), y.range(from, i64::MAX));
+        loop {
+            match (p.next(), q.next()) {
+                (None, None) => return None,
+                (p, q) if p == q => {}
+                (p, q) => return Some(format!("{} {} s:\n    {p:?}\n    {q:?}", a.name, x.step)),
+            }
+        }
+    })
+}
+
 /// The first line in which two texts differ.
-pub fn first_difference(a: &str, b: &str) -> Option<String> {
+fn first_difference(a: &str, b: &str) -> Option<String> {
     let mut pairs = a.lines().zip(b.lines());
     match pairs.find(|(x, y)| x != y) {
         Some((x, y)) => Some(format!("\n    {x}\n    {y}")),

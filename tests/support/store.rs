@@ -38,7 +38,7 @@ impl MemoryStore {
             self.blobs.remove(key);
         }
         for (key, bytes) in &changes.puts {
-            self.blobs.insert(*key, bytes.clone());
+            self.blobs.insert(*key, bytes.to_vec());
         }
     }
 

@@ -11,6 +11,7 @@ use super::sg::snapshot::{
 };
 use super::sg::web::Status;
 
+mod lag;
 mod traffic;
 
 use traffic::{Shape, flow};
@@ -49,6 +50,9 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
     let mut status = status(now);
     let mut snapshot =
         Snapshot { revision: now.0.unsigned_abs() / 250_000, as_of: now, engine: engine(), ..Snapshot::default() };
+    snapshot.lag = Arc::new(lag::board(name, now));
+    snapshot.dlq = Arc::new(lag::letters(name, now));
+    (status.peek, status.redrive) = (true, true);
     match name {
         "empty" | "first" => {
             status.clusters.clear();
@@ -78,6 +82,7 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
         "unreachable" => unreachable(&mut snapshot, &mut status, now, began),
         "hostile" => hostile(&mut snapshot, &mut status),
         "calm" => status.samples.clear(),
+        "many" => snapshot.sources = hundreds(snapshot.sources, now),
         _ => {}
     }
     (snapshot, status)
@@ -150,12 +155,28 @@ fn sources(now: Timestamp) -> Vec<SourceView> {
             undecodable: u64::from(stream == "payments" && partition == 2) * 3,
             watermark: Some(now.plus(-1_800_000 - i64::try_from(unread).unwrap_or(0) * 2_000)),
             frontier: Some(now.plus(-300_000)),
+            last: None,
         }
     };
     let mut all: Vec<SourceView> = (0..6).map(|p| one("orders", p, if p == 3 { 214 } else { 0 })).collect();
     all.extend((0..4).map(|p| one("payments", p, 0)));
     all.extend((0..2).map(|p| one("refunds", p, 0)));
     all
+}
+
+/// More partitions than a page of a table holds, in every state.
+fn hundreds(few: Vec<SourceView>, now: Timestamp) -> Vec<SourceView> {
+    let states = [("unreachable", "Local: Broker transport failure"), ("gone", ""), ("opening", "")];
+    let one = |n: u32| {
+        let mut source = few[n as usize % few.len()].clone();
+        source.key = key(&format!("shop.region-{}.orders", n / 24), n % 24);
+        if let Some((state, reason)) = states.get(n as usize % 97) {
+            (source.state, source.reason) = (state, (*reason).to_owned());
+            source.since = now.plus(-48_000_000);
+        }
+        source
+    };
+    (0..620).map(one).collect()
 }
 
 fn streams(now: Timestamp, errors: bool) -> Vec<StreamView> {

@@ -92,6 +92,7 @@ fn latency(seconds: f64, count: u64, d: f64, trace: bool) -> LatencyView {
         trace_id: "7f3ac21e".repeat(4),
         seconds: seconds * f,
         transaction_id: format!("ord_01JD8Q{id}"),
+        ended_at: Timestamp::default(),
     };
     LatencyView {
         clock: "event",

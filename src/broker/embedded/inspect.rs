@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::cursor::Cursor;
+use super::observe::raw;
 use crate::broker::{Finding, Inspect, RawRecord};
 use crate::model::{StreamName, StreamSpec};
 
@@ -47,13 +48,7 @@ impl Inspect for Inspector {
             };
             let mut cursor = Cursor::new(Arc::clone(partition), end.saturating_sub(count as u64).max(start));
             while let Some(record) = cursor.record().map_err(|stuck| stuck.to_string())? {
-                records.push(RawRecord {
-                    at: (stream.to_owned(), partition.number, record.position),
-                    key: record.key.map(<[u8]>::to_vec),
-                    payload: record.payload.map(<[u8]>::to_vec),
-                    headers: record.headers().map(|(name, value)| (name.to_vec(), Some(value.to_vec()))).collect(),
-                    record_time: Some(record.record_time),
-                });
+                records.push(raw(stream, partition.number, &record));
             }
         }
         records.sort_by_key(|r| (r.record_time, r.at.1, r.at.2));

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <data_dir>/log/lock                         held while the log is open
+//! <data_dir>/log/groups.redb                  positions of groups, steps of movers
 //! <data_dir>/log/<stream>/stream              incarnation and number of partitions, written once
 //! <data_dir>/log/<stream>/0000-<base>.log     segments of partition 0, named by their first position
 //! ```
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::broker::{Inspect, Read, Write};
+use crate::broker::{Commit, Inspect, Move, Observe, Read, Write};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 
@@ -28,7 +29,10 @@ mod append;
 mod cursor;
 mod disk;
 mod frame;
+mod groups;
 mod inspect;
+mod mover;
+mod observe;
 mod partition;
 mod read;
 mod recover;
@@ -104,8 +108,10 @@ impl EmbeddedLog {
                 "cut off a torn tail of the log: it was being written when the process ended, and was never acknowledged"
             );
         }
+        let groups = groups::Groups::open(&dir.join("groups.redb"))?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            groups,
             options,
             now,
             cuts,
@@ -136,6 +142,26 @@ impl EmbeddedLog {
         Box::new(inspect::Inspector(Arc::clone(&self.shared)))
     }
 
+    /// Watches groups and streams.
+    #[must_use]
+    pub fn observer(&self) -> Box<dyn Observe> {
+        Box::new(observe::Observer::new(Arc::clone(&self.shared)))
+    }
+
+    /// Commits positions of groups.
+    #[must_use]
+    pub fn committer(&self) -> Box<dyn Commit> {
+        Box::new(groups::Committer(Arc::clone(&self.shared)))
+    }
+
+    /// Moves records under a name; whoever had the name before is fenced.
+    ///
+    /// # Errors
+    /// In words: the system gives no runtime.
+    pub fn mover(&self, name: &str) -> Result<Box<dyn Move>, String> {
+        Ok(Box::new(mover::Mover::new(self.clone(), name)?))
+    }
+
     /// Torn tails that were cut off on opening.
     #[must_use]
     pub fn cuts(&self) -> &[Cut] {
@@ -157,6 +183,7 @@ struct Shared {
     options: LogOptions,
     now: fn() -> Timestamp,
     cuts: Vec<Cut>,
+    groups: groups::Groups,
     streams: RwLock<BTreeMap<Arc<str>, Arc<Stream>>>,
     bell: Bell,
     /// Locked while it is open.

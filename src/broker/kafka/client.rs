@@ -39,9 +39,9 @@ const OURS: [(&str, &str); 14] = [
 ];
 
 /// Bytes of fetched records held at once, over all partitions, after decompression; overshot by a fetch each.
-const QUEUED_BYTES: u32 = 16 << 20;
-/// Records held at once, over all partitions: librdkafka takes about 400 bytes beside each. 40 ms of work at full speed.
-const QUEUED_RECORDS: u32 = 32_000;
+const QUEUED_BYTES: u32 = 8 << 20;
+/// Records held at once, over all partitions: librdkafka takes about 400 bytes beside each. 20 ms of work at full speed.
+const QUEUED_RECORDS: u32 = 16_000;
 /// Bytes on the wire that one fetch brings, over all partitions: they grow when decompressed. A single larger
 /// record still comes, alone.
 const FETCHED_BYTES: u32 = 1 << 20;
@@ -104,6 +104,37 @@ impl KafkaConfig {
             }
         }
         config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// The settings of a client that commits for a group without joining it.
+    pub(super) fn committer(&self, group: &str, client: &str) -> ClientConfig {
+        let mut config = self.base();
+        config.set("group.id", group).set("client.id", client).set("enable.auto.commit", "false");
+        config
+    }
+
+    /// A client that only asks questions: no group's name, so none is looked up.
+    pub(super) fn watcher(&self) -> Result<Client, String> {
+        let mut config = self.base();
+        config.set("allow.auto.create.topics", "false");
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// A client that reads what a group of that name committed; it joins nothing.
+    pub(super) fn group(&self, name: &str) -> Result<Client, String> {
+        let mut config = self.base();
+        config.set("group.id", name).set("allow.auto.create.topics", "false");
+        config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        config.set("isolation.level", "read_committed"); // positions of a transaction that is being ended are waited for
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// The settings of a producer of transactions under a name.
+    pub(super) fn mover(&self, name: &str, acknowledge_within: std::time::Duration) -> ClientConfig {
+        let mut config = self.producer(acknowledge_within);
+        config.set("transactional.id", name).set("transaction.timeout.ms", "60000");
+        config.set("message.timeout.ms", acknowledge_within.as_millis().to_string());
+        config
     }
 
     /// The settings of a producer: every replica, in order, once.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::ffi::{self, Client, Code, Fault, Header, Message, Messages};
 use super::slot::Slot;
 use crate::broker::{DecodeSample, ReadContext};
-use crate::decode::{Record, Undecodable};
+use crate::decode::{BatchBuilder, Record, Undecodable};
 use crate::model::{Input, SourceState, Tail, Timestamp};
 
 /// Characters of a payload that a sample shows.
@@ -18,9 +18,11 @@ const TAIL_EVERY: Duration = Duration::from_millis(100);
 /// The engine is gone: nothing is left to do.
 pub(super) type Gone = SendError<Input>;
 
-/// Decodes messages and sends what they say. Returns the fault that ended reading, if any.
+/// Decodes messages and sends what they say. Returns the fault that ended reading, if any. `builder` is empty
+/// before and after.
 pub(super) fn drain(
     slot: &mut Slot,
+    builder: &mut BatchBuilder,
     messages: &Messages<'_>,
     client: &Client,
     context: &ReadContext,
@@ -30,6 +32,7 @@ pub(super) fn drain(
     let stream = Arc::clone(&slot.stream);
     let mut headers: Vec<Header<'_>> = Vec::new();
     let (mut to, mut end, mut fault) = (slot.next, None, None);
+    builder.refill(&context.spares);
     for message in messages.iter() {
         let offset = u64::try_from(message.offset()).ok();
         if let Some(said) = message.fault() {
@@ -52,17 +55,18 @@ pub(super) fn drain(
             headers: &headers,
             record_time: millis.map(Timestamp::from_millis),
         };
-        if let Err(undecodable) = stream.decoder.decode(&record, &mut slot.builder) {
+        if let Err(undecodable) = stream.decoder.decode(&record, builder) {
             sample(slot, context, message, undecodable, observed);
         }
         to = position + 1;
         slot.leader_epoch = message.leader_epoch();
         slot.frontier = slot.frontier.max(millis);
-        if slot.builder.is_full() {
-            send(slot, context, to, observed)?;
+        if builder.is_full() {
+            send(slot, builder, context, to, observed)?;
+            builder.refill(&context.spares);
         }
     }
-    send(slot, context, to, observed)?;
+    send(slot, builder, context, to, observed)?;
     if messages.len() > 0 && fault.is_none() {
         slot.fetched(now);
         slot.delivered = now;
@@ -86,10 +90,16 @@ pub(super) fn drain(
 }
 
 /// Sends what is decoded, and the holes up to `to`.
-fn send(slot: &mut Slot, context: &ReadContext, to: u64, observed: Timestamp) -> Result<(), Gone> {
+fn send(
+    slot: &mut Slot,
+    builder: &mut BatchBuilder,
+    context: &ReadContext,
+    to: u64,
+    observed: Timestamp,
+) -> Result<(), Gone> {
     if to > slot.next {
         let source = Arc::clone(&slot.source);
-        let batch = slot.builder.finish(source, slot.next, to, observed, slot.leader_epoch);
+        let batch = builder.finish(source, slot.next, to, observed, slot.leader_epoch);
         context.out.send(Input::Batch(batch))?;
         slot.next = to;
     }

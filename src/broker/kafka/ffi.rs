@@ -1,9 +1,10 @@
 //! The only unsafe code of the crate: what librdkafka can do and rdkafka does not wrap.
 //!
 //! Batches of messages from partition queues, headers as bytes (rdkafka panics on a header name
-//! that is not UTF-8), and three admin questions: where logs begin and end, what a topic is, how
-//! it is configured. Everything is owned: a queue keeps its client alive, messages and answers are
-//! destroyed when dropped, and no pointer leaves this file.
+//! that is not UTF-8), and admin questions: where logs begin and end, what a topic is, how it is
+//! configured, which groups there are, who is in them, what they committed. Everything is owned: a
+//! queue keeps its client alive, messages and answers are destroyed when dropped, and no pointer
+//! leaves this folder.
 #![allow(unsafe_code, reason = "librdkafka's C interface; every block says why it is sound")]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -15,11 +16,14 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 pub(super) use rdkafka::error::RDKafkaErrorCode as Code;
 
+mod admin;
 mod answer;
+mod group;
 mod message;
 
 use super::client::Events;
 pub(super) use answer::{Answer, ConfigOf, ConfigsOf, OffsetOf, TopicFound, TopicOf};
+pub(super) use group::{CommittedOf, MembersOf};
 pub(super) use message::{Header, Message, Messages, Room};
 
 /// Asks for the first position of a log.
@@ -70,6 +74,22 @@ impl Fault {
         // SAFETY: err2str returns a static string for every code.
         let words = unsafe { text(rd::rd_kafka_err2str(code)) };
         Some(Self { code: Code::from(code), words })
+    }
+
+    /// Copies an error object; NULL and "no error" are none.
+    ///
+    /// # Safety
+    /// `error` is NULL or lives through the call.
+    unsafe fn borrowed(error: *const rd::rd_kafka_error_t) -> Option<Self> {
+        if error.is_null() {
+            return None;
+        }
+        // SAFETY: live and not NULL.
+        unsafe {
+            let mut fault = Self::of(rd::rd_kafka_error_code(error))?;
+            fault.words = text(rd::rd_kafka_error_string(error));
+            Some(fault)
+        }
     }
 
     /// Takes over and destroys an error object; NULL is none.
@@ -159,16 +179,10 @@ impl Queue {
         }
     }
 
-    /// Asks where partitions stand: `(topic, partition, what)`, what = [`BEGIN`], [`END`] or a time in ms.
+    /// Asks where partitions stand for readers of committed records: `(topic, partition, what)`,
+    /// what = [`BEGIN`], [`END`] or a time in ms.
     pub(super) fn ask_offsets(&self, of: &[(Arc<CStr>, i32, i64)], timeout: Duration, token: usize) {
-        let options = Options::new(self, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout, token);
-        // SAFETY: list and options live through the call, which copies them.
-        unsafe {
-            let committed = rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
-            Fault::owned(rd::rd_kafka_AdminOptions_set_isolation_level(options.0, committed));
-            let list = List::new(of.iter().map(|(topic, partition, what)| (&**topic, *partition, *what, -1)));
-            rd::rd_kafka_ListOffsets(handle(&self.client), list.0, options.0, self.queue);
-        }
+        self.list_offsets(of, true, timeout, token);
     }
 
     /// Asks what topics are; `rights`: also what we may do with them.
@@ -181,18 +195,6 @@ impl Queue {
             let topics = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             rd::rd_kafka_DescribeTopics(handle(&self.client), topics, options.0, self.queue);
             rd::rd_kafka_TopicCollection_destroy(topics);
-        }
-    }
-
-    /// Asks how topics are configured.
-    pub(super) fn ask_configs(&self, names: &[Arc<CStr>], timeout: Duration, token: usize) {
-        let options = Options::new(self, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout, token);
-        let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-        // SAFETY: resources are made, handed in (copied) and destroyed here, each once.
-        unsafe {
-            let mut of: Vec<_> = names.iter().map(|n| rd::rd_kafka_ConfigResource_new(kind, n.as_ptr())).collect();
-            rd::rd_kafka_DescribeConfigs(handle(&self.client), of.as_mut_ptr(), of.len(), options.0, self.queue);
-            rd::rd_kafka_ConfigResource_destroy_array(of.as_mut_ptr(), of.len());
         }
     }
 }

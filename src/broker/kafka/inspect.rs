@@ -1,6 +1,7 @@
 //! `doctor` and `sample`: looks at a cluster for an operator, with a client of its own that lives as long as the question.
 
 use std::ffi::{CStr, CString};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const SHORT_RETENTION_MS: i64 = 3_600_000;
 const HEADERS: usize = 64;
 /// Events of the client handled in one go.
 const CLIENT_EVENTS: usize = 64;
+/// How long the brokers are asked before we look at what the client says meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for one message while a sample is read.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -47,8 +50,14 @@ impl KafkaInspect {
         let user = self.config.properties.get("sasl.username").map_or("PRINCIPAL", String::as_str);
         let operations: String = operations.iter().map(|operation| format!(" --operation {operation}")).collect();
         let servers = &self.config.bootstrap_servers;
+        // A cluster that asks us who we are asks the administrator too.
+        let login = if self.config.properties.contains_key("security.protocol") {
+            " --command-config ADMIN.properties"
+        } else {
+            ""
+        };
         format!(
-            "kafka-acls.sh --bootstrap-server {servers} --add --allow-principal User:{user}{operations} --topic '{topic}'"
+            "kafka-acls.sh --bootstrap-server {servers}{login} --add --allow-principal User:{user}{operations} --topic '{topic}'"
         )
     }
 
@@ -93,7 +102,8 @@ impl KafkaInspect {
         let of = match config {
             Ok(of) => of,
             Err(fault) => {
-                let detail = format!("{}: record times are taken for the producers' own", fault.words);
+                let detail =
+                    format!("{}: record times are taken for the producers' own", fault.words.trim_end_matches('.'));
                 out.push(finding(
                     format!("stream {name}: configuration"),
                     None,
@@ -133,13 +143,21 @@ impl KafkaInspect {
         let wrong = |words: String, mend: &str| finding(&cluster, Some(false), words, mend);
         let (client, queue) = self.open(1).map_err(|words| wrong(words, "correct [[cluster]]"))?;
         let wanted = Wanted::new(streams).map_err(|words| wrong(words, "correct the pattern"))?;
-        let metadata = client.fetch_metadata(None, left(until)).map_err(|error| {
-            let words = last_words(&client).unwrap_or_else(|| error.to_string());
-            wrong(words, "check bootstrap_servers, security.protocol and the network")
-        })?;
+        let metadata = loop {
+            match client.fetch_metadata(None, left(until).min(LOOK)) {
+                Ok(metadata) => break metadata,
+                Err(_) => {
+                    let words = last_words(&client).unwrap_or_else(|| silence(&self.config.bootstrap_servers));
+                    let (mend, final_word) = how_to_get_in(&words);
+                    if final_word || Instant::now() >= until {
+                        return Err(wrong(words, mend));
+                    }
+                }
+            }
+        };
         let id = client.client().fetch_cluster_id(left(until)).unwrap_or_else(|| "unknown".into());
         let detail =
-            format!("{} brokers, {} topics, cluster id {id}", metadata.brokers().len(), metadata.topics().len());
+            format!("brokers {}, topics {}, cluster id {id}", metadata.brokers().len(), metadata.topics().len());
         out.push(finding(&cluster, Some(true), detail, ""));
 
         let mut names: Vec<String> = wanted.exact().map(str::to_owned).collect();
@@ -196,6 +214,31 @@ impl Inspect for KafkaInspect {
         findings
     }
 
+    fn may_write(&self, stream: &str, deadline: Duration) -> Option<Finding> {
+        let until = Instant::now() + deadline;
+        let ask = || -> Result<TopicFound, Fault> {
+            let other = |words: String| Fault { code: Code::OperationTimedOut, words };
+            let (client, queue) = self.open(1).map_err(other)?;
+            let name = CString::new(stream).map_err(|_| other("a stream's name has no NUL".into()))?;
+            queue.ask_topics(&[name.into()], true, left(until), 0);
+            let Some((_, Answer::Topics(topics))) = queue.answer(left(until)) else {
+                return Err(other(last_words(&client).unwrap_or_else(|| "no answer in time".into())));
+            };
+            topics?.pop().ok_or_else(|| other("no answer".into()))?.found
+        };
+        let found = ask();
+        let (ok, detail, mend) = match found.as_ref().map(|found| found.may.map(|may| may.write)) {
+            Ok(Some(true)) => (Some(true), "may be written".to_owned(), String::new()),
+            Ok(Some(false)) => (Some(false), "may not be written".to_owned(), self.grant(stream, &["Write"])),
+            Ok(None) => (None, "the broker does not say whether it may be written".to_owned(), String::new()),
+            Err(fault) if matches!(fault.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                (Some(false), "does not exist".to_owned(), "create the topic: we make none".to_owned())
+            }
+            Err(fault) => (Some(false), fault.words.clone(), self.grant(stream, &["Describe", "Write"])),
+        };
+        Some(finding(format!("stream {stream}: right to write"), ok, detail, mend))
+    }
+
     fn sample(&self, stream: &str, count: usize, deadline: Duration) -> Result<Vec<RawRecord>, String> {
         let until = Instant::now() + deadline;
         let (client, answers) = self.open(8)?;
@@ -230,7 +273,7 @@ impl Inspect for KafkaInspect {
             queues.retain(|(partition, queue)| {
                 for message in queue.take(&mut room).iter() {
                     match message.fault() {
-                        None => records.push(raw(stream, *partition, message)),
+                        None => records.push(raw(stream, *partition, message, HEADERS)),
                         Some(fault) if fault.code == Code::PartitionEOF => return false,
                         Some(fault) => refused = Some(fault),
                     }
@@ -254,9 +297,36 @@ fn last_words(client: &Client) -> Option<String> {
     client.context().last_words()
 }
 
-fn raw(stream: &str, partition: i32, message: ffi::Message<'_>) -> RawRecord {
+/// What a listener that speaks TLS is to a client that does not, and the other way round.
+const NO_KAFKA: &str = "somebody listens there, but answers nothing that a Kafka would";
+
+/// Words for brokers of which the client has none.
+fn silence(servers: &str) -> String {
+    let first = servers.split(',').next().unwrap_or_default().trim();
+    let found = first.to_socket_addrs().ok().and_then(|mut all| all.next());
+    let listens = found.is_some_and(|address| TcpStream::connect_timeout(&address, LOOK).is_ok());
+    if listens { format!("{first}: {NO_KAFKA}") } else { format!("{first}: no answer") }
+}
+
+/// What mends a refusal at the door, by the client's words; and whether they are final: asking again cannot help.
+fn how_to_get_in(words: &str) -> (&'static str, bool) {
+    let says = |part: &str| words.contains(part);
+    if says("SASL") || says("Authentication failed") {
+        ("correct sasl.mechanism, sasl.username and sasl.password in [cluster.properties]", true)
+    } else if says("certificate") {
+        ("name the authority that signed the broker's certificate: ssl.ca.location in [cluster.properties]", true)
+    } else if says("SSL") || says("security.protocol") || says(NO_KAFKA) {
+        let mend = "correct security.protocol in [cluster.properties]: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL";
+        (mend, !says(NO_KAFKA))
+    } else {
+        ("check bootstrap_servers, security.protocol and the network", false)
+    }
+}
+
+/// A message as bytes, with at most `most` headers.
+pub(super) fn raw(stream: &str, partition: i32, message: ffi::Message<'_>, most: usize) -> RawRecord {
     let mut headers = Vec::new();
-    message.headers(HEADERS, &mut headers);
+    message.headers(most, &mut headers);
     RawRecord {
         at: (stream.to_owned(), u32::try_from(partition).unwrap_or(0), u64::try_from(message.offset()).unwrap_or(0)),
         key: message.key().map(<[u8]>::to_vec),

@@ -7,7 +7,10 @@
 //! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
 //! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
+//! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample` |
+//! | `observe` | groups and their lag, logs, single records |
+//! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
 //!
@@ -15,12 +18,15 @@
 
 mod ask;
 mod client;
+mod commit;
 mod discover;
 mod drain;
 mod ffi;
 pub mod floor;
 mod health;
 mod inspect;
+mod mover;
+mod observe;
 mod order;
 mod read;
 mod slot;
@@ -29,6 +35,9 @@ mod topics;
 mod write;
 
 pub use client::KafkaConfig;
+pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
+pub use mover::KafkaMove;
+pub use observe::{KafkaObserve, Watched};
 pub use read::KafkaRead;
 pub use write::KafkaWrite;

@@ -25,7 +25,7 @@ use super::order::{self, Turn};
 use super::slot::{Phase, Slot, Stream};
 use super::topics::Topics;
 use crate::broker::{Read, ReadContext, ReadError};
-use crate::decode::BATCH_EVENTS;
+use crate::decode::{BATCH_EVENTS, BatchBuilder};
 use crate::model::{Input, SourceState};
 
 /// Longest sleep where nothing wakes us: bounds how late a request to stop is seen.
@@ -101,6 +101,7 @@ pub(super) struct Reader {
     pub(super) surveyed: Option<Instant>,
     ready: Vec<usize>,
     room: Room,
+    builder: BatchBuilder,
 }
 
 impl Reader {
@@ -128,6 +129,7 @@ impl Reader {
             surveyed: None,
             ready: Vec::new(),
             room: Room::new(BATCH_EVENTS),
+            builder: BatchBuilder::new(),
         })
     }
 
@@ -179,6 +181,7 @@ impl Reader {
                 }
                 Answer::Topics(topics) => self.topics_told(topics, now)?,
                 Answer::Configs(configs) => self.configs_told(configs, now)?,
+                Answer::Groups(_) | Answer::Members(_) | Answer::Committed(_) => {} // a reader asks for none
             }
         }
         Ok(())
@@ -214,7 +217,7 @@ impl Reader {
         let messages = queue.take(&mut self.room);
         slot.ready = messages.len() == BATCH_EVENTS;
         let read = messages.len();
-        let fault = drain::drain(slot, &messages, &self.client, &self.context, now)?;
+        let fault = drain::drain(slot, &mut self.builder, &messages, &self.client, &self.context, now)?;
         drop(messages);
         slot.queue = Some(queue);
         if let Some(fault) = fault {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::discover::Begin;
 use super::ffi::{Fault, Queue};
 use super::order::{PATIENCE, Standing};
-use crate::decode::{BatchBuilder, Decoder};
+use crate::decode::Decoder;
 use crate::model::{Began, Role, SourceKey, SourceOpen, Start, Timestamp};
 
 /// A partition that was at its end this lately is live: it waits for nobody.
@@ -71,7 +71,6 @@ pub(super) struct Slot {
     pub stream: Arc<Stream>,
     pub phase: Phase,
     pub queue: Option<Queue>,
-    pub builder: BatchBuilder,
     /// Everything below it was sent.
     pub next: u64,
     pub log_start: u64,
@@ -102,7 +101,6 @@ impl Slot {
             stream,
             phase: Phase::Resolving(begin),
             queue: None,
-            builder: BatchBuilder::new(),
             next: 0,
             log_start: 0,
             leader_epoch: -1,

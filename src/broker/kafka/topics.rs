@@ -258,7 +258,10 @@ impl Reader {
                 self.slots.push(Some(Box::new(Slot::new(source, Arc::clone(&stream), opening.begin, now))));
             }
         }
-        self.health.found(Some(&cluster_id), self.streams.keys().cloned().collect(), &self.topics.notes);
+        // Also those that nothing more is known of yet: nobody has caught up before they are read.
+        let wanted = self.topics.found.keys().filter(|name| self.wanted.find(name).is_some());
+        let names: BTreeSet<String> = self.streams.keys().chain(wanted).cloned().collect();
+        self.health.found(Some(&cluster_id), names.into_iter().collect(), &self.topics.notes);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
@@ -52,16 +52,21 @@ impl KafkaWrite {
         let runtime = tokio::runtime::Handle::current();
         // The admin client ends by joining its thread: not on a thread that serves others.
         let make = move || {
-            let admin = AdminClient::from_config_and_context(&config, Events::default()).map_err(|e| mapped(&e))?;
             let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(-1));
-            let options = AdminOptions::new().request_timeout(Some(CREATE)).operation_timeout(Some(CREATE));
-            let made = runtime.block_on(admin.create_topics([&topic], &options)).map_err(|e| mapped(&e))?;
-            match made.into_iter().next() {
-                Some(Err((_, Code::TopicAlreadyExists))) | Some(Ok(_)) | None => Ok(()),
-                Some(Err((topic, code))) => Err(judged(code, format!("topic {topic}: {code}"))),
-            }
+            runtime.block_on(create(&config, &topic))
         };
         tokio::task::spawn_blocking(make).await.map_err(|error| WriteError::Unavailable(error.to_string()))?
+    }
+
+    /// Makes a compacted topic of one partition where there is none of this name. Blocking; not within a runtime.
+    ///
+    /// # Errors
+    /// As [`Self::ensure_stream`].
+    pub fn ensure_compacted(&self, name: &str) -> Result<(), WriteError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| WriteError::Unavailable(error.to_string()))?;
+        let topic = NewTopic::new(name, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
+        runtime.block_on(create(&self.config.producer(ACKNOWLEDGE), &topic))
     }
 
     fn producer(&self) -> Sender {
@@ -133,6 +138,17 @@ impl Write for KafkaWrite {
     }
 }
 
+/// Makes a topic; one that is there already is left as it is.
+async fn create(config: &ClientConfig, topic: &NewTopic<'_>) -> Result<(), WriteError> {
+    let admin = AdminClient::from_config_and_context(config, Events::default()).map_err(|e| mapped(&e))?;
+    let options = AdminOptions::new().request_timeout(Some(CREATE)).operation_timeout(Some(CREATE));
+    let made = admin.create_topics([topic], &options).await.map_err(|e| mapped(&e))?;
+    match made.into_iter().next() {
+        Some(Err((_, Code::TopicAlreadyExists))) | Some(Ok(_)) | None => Ok(()),
+        Some(Err((topic, code))) => Err(judged(code, format!("topic {topic}: {code}"))),
+    }
+}
+
 fn producer(config: &KafkaConfig, events: &Events) -> Result<Sender, String> {
     let config = config.producer(ACKNOWLEDGE);
     Sender::from_config_and_context(&config, events.clone()).map_err(|error| error.to_string())
@@ -147,24 +163,29 @@ fn mapped(error: &KafkaError) -> WriteError {
 
 /// Whether sending the same record again later can succeed.
 fn judged(code: Code, words: String) -> WriteError {
-    match code {
+    if refused(code) { WriteError::Refused(words) } else { WriteError::Unavailable(words) }
+}
+
+/// True where no repeat can mend it.
+pub(super) fn refused(code: Code) -> bool {
+    matches!(
+        code,
         Code::MessageSizeTooLarge
-        | Code::InvalidMessageSize
-        | Code::InvalidRecord
-        | Code::InvalidTimestamp
-        | Code::InvalidArgument
-        | Code::InvalidTopic
-        | Code::InvalidPartitions
-        | Code::PolicyViolation
-        | Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::SaslAuthenticationFailed
-        | Code::UnsupportedForMessageFormat => WriteError::Refused(words),
-        _ => WriteError::Unavailable(words),
-    }
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::InvalidArgument
+            | Code::InvalidTopic
+            | Code::InvalidPartitions
+            | Code::PolicyViolation
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedForMessageFormat
+    )
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::super::EngineConfig;
 use super::world::*;
 use crate::model::{Limits, Outcome, Role};
+use crate::snapshot::FlowView;
 
 fn world(limits: Limits) -> World {
     let mut w = World::with(EngineConfig { flows: vec![spec(&[], &["end"], None)], limits, seed: 1 });
@@ -70,6 +71,57 @@ fn names_beyond_the_bound_are_other() {
     for bound in ["flows", "stages_per_flow", "streams"] {
         assert!(snapshot.engine.overflow[bound] > 0, "{bound}");
     }
+}
+
+#[test]
+fn series_are_bounded_over_all_flows_and_other_is_exact() {
+    // Two streams, one flow with one stage; then room for six names more.
+    let mut w = world(Limits { series: 10, ..Limits::default() });
+    let s = key("s", 0);
+    w.open(&key("t", 0), Role::Events);
+    for i in 0..40 {
+        let flow = ["f", "g", "h", "i"][i % 4];
+        w.read(&s, &[Rec { flow, ..rec(&format!("x{}", i % 8), &format!("s{}", i / 4), i as f64) }]);
+    }
+    let snapshot = w.watermark(60.0);
+    let names = |f: &FlowView| 1 + f.stages.len() + f.hops.len();
+    let shown: usize = snapshot.flows.iter().map(|f| names(f)).sum();
+    assert!(shown <= 10 + 2 * 3 + 1, "ten, and in each flow an `other` of stages and of hops: {shown}");
+    let events = |f: &FlowView| f.stages.iter().map(|s| s.events).sum::<u64>();
+    assert!(snapshot.flows.iter().all(|f| events(f) == f.totals.events));
+    assert_eq!(snapshot.flows.iter().map(|f| f.totals.events).sum::<u64>(), 40);
+    assert!(snapshot.engine.overflow["series"] > 0);
+    w.checkpoint();
+    let mut again = w.restored();
+    assert_eq!(again.tick(at(62.0)).engine.overflow, snapshot.engine.overflow);
+    w.engine = again;
+    w.read(&s, &[Rec { flow: "new", ..rec("y", "new", 61.0) }]);
+    let snapshot = w.watermark(62.0);
+    let mut found = snapshot.flows.iter().map(|f| f.name.as_str());
+    assert!(found.all(|name| name != "new"), "a restored engine has no more room than the one before");
+}
+
+#[test]
+fn hops_beyond_the_bound_are_counted() {
+    let mut w = world(Limits { hops_per_flow: 1, ..Limits::default() });
+    let steps: Vec<_> = (0..5).map(|i| rec("x", &format!("s{i}"), f64::from(i))).collect();
+    w.read(&key("s", 0), &steps);
+    let snapshot = w.watermark(10.0);
+    assert_eq!(snapshot.engine.overflow["hops_per_flow"], 3);
+    assert_eq!(snapshot.flows[0].hops.iter().map(|h| h.windows[4].count).collect::<Vec<_>>(), [3, 1]);
+}
+
+#[test]
+fn copies_that_cannot_be_told_any_more_are_owned_up_to() {
+    let mut w = world(Limits::default());
+    let s = key("s", 0);
+    w.read(&s, &[rec("x", "start", 10.0).id("a")]);
+    w.watermark(1_200.0);
+    w.read(&s, &[rec("x", "start", 602.0).id("a")]);
+    let f = w.flow("f", 1_201.0);
+    assert_eq!((f.totals.events, f.totals.duplicates, &f.inexact), (1, 1, &None), "late, and known all the same");
+    w.read(&s, &[rec("y", "start", 600.0).id("b")]);
+    assert!(w.flow("f", 1_202.0).inexact.is_some());
 }
 
 #[test]

@@ -190,3 +190,111 @@ fn late_events_count_in_totals_and_late_only() {
     assert_eq!((f.totals.events, f.totals.late, f.totals.started, f.totals.outcomes.ok), (3, 1, 3, 1));
     assert_eq!(f.history.s1.range(0, i64::MAX).map(|p| p.events).sum::<u32>(), 2);
 }
+
+#[test]
+fn what_is_settled_by_the_clock_alone_survives_a_crash() {
+    let mut w = World::new(vec![spec(&["A", "B"], &["B"], None)]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 1.0), rec("x", "B", 3.0)]);
+    w.watermark(5.0);
+    w.checkpoint();
+    // Nothing but the clock moves, and of the flow nothing but what is settled may be new.
+    for t in [13.5, 14.0] {
+        w.watermark(t);
+        let shown = w.checkpoint().durable;
+        assert_eq!(shown.flows[0].ended[0], 1);
+        assert_eq!(w.restored().checkpoint().durable.flows[0].ended[0], 1, "at {t}");
+    }
+}
+
+#[test]
+fn hops_that_only_seemed_to_be_made_are_not_listed_and_the_others_are_in_order() {
+    for order in [[0, 1, 2], [2, 1, 0], [2, 0, 1], [0, 2, 1]] {
+        let mut w = World::new(vec![spec(&["A", "B", "C"], &[], None)]);
+        let sources: Vec<_> = (0..3).map(|p| key("s", p)).collect();
+        sources.iter().for_each(|s| w.open(s, Role::Events));
+        let events = [rec("x", "A", 0.0), rec("x", "B", 2.0), rec("x", "C", 5.0)];
+        for i in order {
+            w.read(&sources[i], &[events[i].clone()]);
+            w.watermark(0.5);
+        }
+        w.read(&sources[0], &[rec("x", "note", 6.0), rec("x", "bill", 7.0)]);
+        let f = w.flow("f", 10.0);
+        let hops: Vec<_> = f.hops.iter().map(|h| (&*h.from, &*h.to)).collect();
+        assert_eq!(hops, [("A", "B"), ("B", "C"), ("C", "note"), ("note", "bill")], "{order:?}");
+    }
+}
+
+#[test]
+fn of_two_that_started_at_once_the_same_is_the_oldest_in_any_order() {
+    let mut shown = Vec::new();
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let mut w = World::new(vec![spec(&[], &["end"], Some(1_000))]);
+        let sources: Vec<_> = (0..4).map(|p| key("s", p)).collect();
+        sources.iter().for_each(|s| w.open(s, Role::Events));
+        order.iter().for_each(|i| w.read(&sources[*i], &[rec(&format!("x{i}"), "A", 1.0)]));
+        shown.push(w.flow("f", 10.0).oldest.clone());
+    }
+    assert!(shown[0].is_some() && shown.iter().all(|s| *s == shown[0]), "{shown:?}");
+}
+
+#[test]
+fn a_flow_names_the_streams_that_feed_it() {
+    let mut w = World::with(crate::engine::EngineConfig {
+        limits: crate::model::Limits { streams: 1, ..crate::model::Limits::default() },
+        ..Default::default()
+    });
+    for stream in ["c", "a", "b"] {
+        w.open(&key(stream, 0), Role::Events);
+    }
+    w.read(&key("c", 0), &[rec("x", "A", 1.0)]);
+    w.read(&key("a", 0), &[Rec { flow: "g", ..rec("x", "A", 1.0) }]);
+    w.checkpoint();
+    let mut engine = w.restored();
+    for snapshot in [w.watermark(2.0), engine.tick(at(2.0))] {
+        let names = |i: usize| snapshot.flows[i].streams.iter().map(|(_, s)| s.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(0), names(1)),
+            (vec!["c".to_owned()], vec!["a".to_owned(), "b".to_owned()]),
+            "a and b are folded"
+        );
+        assert!(snapshot.flows[0].is_fed_by(&key("c", 7)) && !snapshot.flows[0].is_fed_by(&key("a", 0)));
+    }
+}
+
+#[test]
+fn what_comes_after_a_long_quiet_is_the_same_read_at_once_or_in_time() {
+    let quiet = (QUIET / 1_000_000) as f64;
+    let (again, end) = (40.0 + quiet, 2.0 * quiet);
+    let events = [
+        rec("x", "A", 10.0),
+        rec("x", "B", 20.0),
+        rec("x", "C", again),
+        rec("x", "D", end).ends(Outcome::Failed),
+        rec("x", "E", end + 5.0),
+    ];
+    for n in 3..=5 {
+        let mut shown = Vec::new();
+        for in_time in [false, true] {
+            let mut w = World::new(vec![]);
+            let s = key("s", 0);
+            w.open(&s, Role::Events);
+            for event in &events[..n] {
+                if in_time {
+                    w.watermark(event.cut - 1.0);
+                }
+                w.read(&s, std::slice::from_ref(event));
+            }
+            let f = w.flow("f", end + 300.0);
+            let hops: Vec<_> = f.hops.iter().map(|h| (h.from.clone(), h.to.clone(), h.windows[4].count)).collect();
+            assert_eq!(f.inexact, None);
+            assert_eq!(f.windows[4].latency_seconds.len(), 0, "nobody knows how long it took");
+            shown.push((f.totals.clone(), hops, f.windows[4].outcomes));
+        }
+        assert_eq!(shown[0], shown[1], "{n} events");
+        let (failed, open_ended) = (u64::from(n > 3), u64::from(n == 3));
+        assert_eq!((shown[0].0.outcomes.failed, shown[0].0.open_ended), (failed, open_ended));
+        assert_eq!(shown[0].1, [("A".to_owned(), "B".to_owned(), 1)]);
+    }
+}

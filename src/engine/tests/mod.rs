@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cases;
+mod holes;
 mod lifecycle;
 mod properties;
 mod world;

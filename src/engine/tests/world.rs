@@ -94,6 +94,19 @@ pub fn batch(source: &Arc<SourceKey>, from: u64, records: &[Rec]) -> Batch {
     Batch { source: Arc::clone(source), from, to, events, text, observed, leader_epoch: 1 }
 }
 
+pub fn opening(key: &Arc<SourceKey>, role: Role, next: u64, began: Began) -> SourceOpen {
+    SourceOpen {
+        source: Arc::clone(key),
+        incarnation: format!("{}/{}", key.stream, key.generation),
+        next,
+        log_start: 0,
+        began,
+        role,
+        append_time: true,
+        at: at(0.0),
+    }
+}
+
 pub struct World {
     pub engine: Engine,
     pub config: EngineConfig,
@@ -114,17 +127,14 @@ impl World {
         self.open_at(key, role, 0, Began::Beginning);
     }
 
+    /// Opens a partition whose record times are the producers' or the log's.
+    pub fn open_with(&mut self, key: &Arc<SourceKey>, append_time: bool) {
+        self.engine.open(&SourceOpen { append_time, ..opening(key, Role::Events, 0, Began::Beginning) });
+        self.next.entry(Arc::clone(key)).or_insert(0);
+    }
+
     pub fn open_at(&mut self, key: &Arc<SourceKey>, role: Role, next: u64, began: Began) {
-        self.engine.open(&SourceOpen {
-            source: Arc::clone(key),
-            incarnation: format!("{}/{}", key.stream, key.generation),
-            next,
-            log_start: 0,
-            began,
-            role,
-            append_time: true,
-            at: at(0.0),
-        });
+        self.engine.open(&opening(key, role, next, began));
         self.next.entry(Arc::clone(key)).or_insert(next);
     }
 
@@ -153,7 +163,7 @@ impl World {
     pub fn checkpoint(&mut self) -> Checkpoint {
         let checkpoint = self.engine.checkpoint();
         for (key, bytes) in &checkpoint.changes.puts {
-            self.blobs.insert(*key, bytes.clone());
+            self.blobs.insert(*key, bytes.to_vec());
         }
         for key in &checkpoint.changes.deletes {
             self.blobs.remove(key);

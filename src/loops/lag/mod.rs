@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use regex::{RegexSet, RegexSetBuilder};
 use tokio::sync::watch;
 
+use super::DlqKeeper;
 use crate::broker::{Observe, Stop};
 use crate::lag::{Board, BoardConfig, StoredIndex};
 use crate::model::{LagSpec, StreamSpec, Survey, Timestamp};
-use crate::snapshot::{LagBoard, LagCluster};
+use crate::snapshot::{LagBoard, LagCluster, Snapshot};
 use crate::store::TimesFile;
 use told::Told;
 
@@ -30,7 +31,7 @@ const ROUND: Duration = Duration::from_secs(5);
 /// How often changed time indexes are stored, and how many at once: a cache need not be newer.
 const STORE: (Duration, usize) = (Duration::from_secs(60), 20_000);
 /// How often a waiting loop looks whether it has to stop.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(200);
 /// Bytes that the compiled `include` or `exclude` may take.
 const PATTERN_BYTES: usize = 16 << 20;
 
@@ -48,6 +49,10 @@ pub struct LagLoop {
     pub streams: Vec<StreamSpec>,
     /// Keeps the time indexes over restarts, shared by all clusters; `None`: every start is a cold one.
     pub times: Option<Arc<Mutex<TimesFile>>>,
+    /// Keeps the dead letters of this cluster from the same surveys, and answers peeks in the pauses; `None`: nobody does.
+    pub letters: Option<DlqKeeper>,
+    /// What we read ourselves: the records at its ends are known with their times.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Place of this cluster in the board; see [`LagLoop::empty`].
     pub slot: usize,
     /// To the engine's tick: newest wins. All loops send to the same one, each changes its own place.
@@ -91,7 +96,7 @@ impl LagLoop {
             }
             board.absorb(&survey);
             board.told(told.newest());
-            drop(survey);
+            self.learn(&mut board);
             self.ask(&mut board, began);
             let view = board.view((self.now)());
             self.out.send_modify(|all| {
@@ -104,11 +109,39 @@ impl LagLoop {
                 self.store(&mut board);
                 stored = Instant::now();
             }
-            while !self.stop.is_set() && began.elapsed() < self.spec.interval {
-                std::thread::sleep(LOOK.min(self.spec.interval.saturating_sub(began.elapsed())));
+            // Letters after lag: a breakdown may wait.
+            if let Some(letters) = &mut self.letters {
+                letters.absorb(&survey, self.observe.as_mut());
             }
+            drop(survey);
+            self.rest(&mut board, began + self.spec.interval);
         }
         self.store(&mut board);
+    }
+
+    /// The pause until the next survey: people's questions are answered, and what we read meanwhile is learned.
+    fn rest(&mut self, board: &mut Board, until: Instant) {
+        while !self.stop.is_set() && Instant::now() < until {
+            self.learn(board);
+            let a_while = until.min(Instant::now() + LOOK);
+            match &mut self.letters {
+                Some(letters) => letters.attend(self.observe.as_mut(), a_while, &self.stop),
+                None => std::thread::sleep(a_while.saturating_duration_since(Instant::now())),
+            }
+        }
+    }
+
+    /// Records that we read ourselves, with their times: exact, and they cost the cluster nothing.
+    fn learn(&mut self, board: &mut Board) {
+        if !self.snapshots.has_changed().unwrap_or(false) {
+            return;
+        }
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        for source in snapshot.sources.iter().filter(|s| *s.key.cluster == *self.cluster) {
+            if let Some(last) = source.last {
+                board.learn(&source.key.stream, source.key.partition, last, (self.now)());
+            }
+        }
     }
 
     /// Asks for what would narrow the ages most, within half of the interval.

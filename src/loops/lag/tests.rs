@@ -86,6 +86,8 @@ fn until(
     let (out, seen) = watch::channel(Arc::new(LagLoop::empty(&[("other".into(), "kafka"), ("main".into(), "kafka")])));
     let stop = Stop::default();
     let lag_loop = LagLoop {
+        letters: None,
+        snapshots: watch::channel(Arc::default()).1,
         cluster: "main".into(),
         kind: "kafka",
         observe: Box::new(Cluster { answers: answers.iter().copied().collect(), began, asked: Arc::clone(&asked) }),

@@ -4,13 +4,41 @@
 
 use super::Locale;
 
+mod cause;
+#[macro_use]
 mod table;
+mod dlq;
+mod lag;
 
+pub use cause::cause;
+pub use dlq::Texts as DlqTexts;
+pub use lag::{Texts as LagTexts, reason as lag_reason};
 pub use table::Texts;
 use table::{EN, KO};
 
+/// All words with their keys.
 #[cfg(test)]
-pub(crate) use table::TABLE;
+pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    table::TABLE.iter().chain(lag::TABLE).chain(dlq::TABLE).chain(lag::REASONS)
+}
+
+/// The words of groups and their lag.
+#[must_use]
+pub const fn lag_texts(locale: Locale) -> &'static LagTexts {
+    match locale {
+        Locale::En => &lag::EN,
+        Locale::Ko => &lag::KO,
+    }
+}
+
+/// The words of dead letters.
+#[must_use]
+pub const fn dlq_texts(locale: Locale) -> &'static DlqTexts {
+    match locale {
+        Locale::En => &dlq::EN,
+        Locale::Ko => &dlq::KO,
+    }
+}
 
 /// The words of a language.
 #[must_use]
@@ -118,11 +146,14 @@ mod tests {
         let places = |s: &str| {
             s.split('{').skip(1).filter_map(|p| p.split_once('}')).map(|(n, _)| n.to_owned()).collect::<BTreeSet<_>>()
         };
-        for (key, en, ko) in TABLE {
+        for (key, en, ko) in all() {
             assert!(!en.trim().is_empty() && !ko.trim().is_empty(), "{key}");
             assert_eq!(places(en), places(ko), "{key}");
             let korean = ko.chars().any(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c));
-            assert!(korean || ["tps", "cluster_id", "u_ms", "english"].contains(key), "{key} is not Korean: {ko}");
+            assert!(
+                korean || ["tps", "cluster_id", "u_ms", "english", "a_group", "between"].contains(key),
+                "{key} is not Korean: {ko}"
+            );
         }
     }
 

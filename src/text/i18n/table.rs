@@ -81,6 +81,8 @@ table! {
     quiet: "OK, quiet", "정상, 이벤트 없음";
     nothing_read: "nothing read yet", "아직 읽은 것이 없음";
     nothing_read_yet: "Nothing was read yet", "아직 읽은 것이 없습니다";
+    waiting_latest: "waiting since latest; {n} older events", "최신 위치부터 대기 중; 이전 이벤트 {n}건";
+    waiting_latest_why: "Waiting for new events since latest; {n} older events were not read", "최신 위치부터 새 이벤트를 기다리는 중입니다; 이전 이벤트 {n}건은 읽지 않았습니다";
     no_data_for: "no data for {age}", "{age} 동안 데이터 없음";
     nothing_since: "Nothing was read since {time}", "{time} 이후로 읽은 것이 없습니다";
     n_stuck: "{n} stuck", "{n}건 멈춤";
@@ -122,6 +124,8 @@ table! {
     oldest_at: "oldest {age} at {stage}", "가장 오래된 것 {age}, {stage}";
     n_unread: "{n} unread", "안 읽은 것 {n}건";
     n_of_m_unreachable: "{n} of {m} partitions unreachable", "파티션 {m}개 중 {n}개 연결 불가";
+    all_at_end: "{n} partitions, all at the end", "파티션 {n}개 모두 끝까지 읽음";
+    n_partitions: "partitions: {n}", "파티션 {n}개";
     no_sources: "No stream is read yet", "아직 읽고 있는 스트림이 없습니다";
     opening_sources: "Partitions are being opened: {n}", "파티션을 여는 중입니다: {n}개";
     complete_to: "complete to {time}", "{time}까지 완결";
@@ -142,7 +146,18 @@ table! {
     check_books: "Books", "장부";
     check_sources: "Partitions read", "읽고 있는 파티션";
     check_saved: "State saved", "상태 저장";
+    also_checked: "Also looked at", "함께 확인한 것";
     n_more: "and {n} more", "그 외 {n}건";
+    n_idle_hops: "unusual hops that nobody took within the minute: {n}", "최근 1분 동안 쓰이지 않은 드문 구간 {n}개";
+    n_of_all: "{n} of {m}", "{m}개 중 {n}개";
+    find: "Filter", "필터";
+    find_text: "Text in a row", "행에 있는 글자";
+    show_all: "Show all", "모두 보기";
+    by_state: "By state", "상태별";
+    sort_by: "Sort by", "정렬";
+    page_before: "Page before", "이전 페이지";
+    page_after: "Next page", "다음 페이지";
+    help_find: "filter the table", "표 필터";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
     books_error_why: "a defect of Streamgauge: do not trust the totals of this flow", "Streamgauge의 결함입니다: 이 플로우의 합계를 믿지 마십시오";
     checkpoint_fails: "State cannot be saved", "상태를 저장할 수 없습니다";
@@ -158,6 +173,7 @@ table! {
     source_unreachable: "{stream}/{partitions} cannot be read", "{stream}/{partitions} 읽기 불가";
     source_gone: "{stream}/{partitions} no longer exists", "{stream}/{partitions} 더는 없음";
     since: "since {time}", "{time}부터";
+    broker_says: "the broker says", "브로커의 말";
     expired_unread: "{source} lost at most {n} records to retention", "{source}의 이벤트 최대 {n}건이 읽기 전에 만료되었습니다";
     expired_why: "they expired before we read them", "읽기 전에 만료되었습니다";
     undecodable_in: "Undecodable records in {stream}: {n}", "{stream}의 레코드 {n}건을 해석하지 못했습니다";
@@ -226,7 +242,6 @@ table! {
     hops_caption: "Hops: time from stage to stage", "구간: 단계 사이의 시간";
     rate_s: "/s", "/초";
     max: "max", "최대";
-    clock_name: "clock", "시각 기준";
     skips: "not from one stage to the next", "이웃한 단계가 아님";
     windows: "Windows", "윈도";
     windows_hint: "complete seconds only", "완결된 초만";
@@ -253,6 +268,7 @@ table! {
     count: "count", "건수";
     n_negative: "{n} negative", "음수 {n}건";
     real_title: "Real transactions", "실제 트랜잭션";
+    real_on_chart: "Real transactions on the chart", "차트의 실제 트랜잭션";
     no_real: "None is known behind these percentiles yet", "아직 백분위에 해당하는 실제 트랜잭션을 모릅니다";
     transaction: "Transaction", "트랜잭션";
     at: "at", "위치";
@@ -287,7 +303,7 @@ table! {
     age: "age", "경과";
     // inputs, sources, streams
     inputs: "Inputs", "입력";
-    inputs_hint: "every partition that is read; events name their flow themselves", "읽고 있는 모든 파티션; 플로우는 이벤트에 담겨 있습니다";
+    inputs_hint: "the partitions of the streams in which its events were seen", "이 플로우의 이벤트가 발견된 스트림의 파티션";
     sources: "Partitions", "파티션";
     partition: "Partition", "파티션";
     cluster: "Cluster", "클러스터";

@@ -20,6 +20,7 @@ const CSS: &str = concat!(
     include_str!("../../../static/base.css"),
     include_str!("../../../static/parts.css"),
     include_str!("../../../static/charts.css"),
+    include_str!("../../../static/lag.css"),
 );
 
 const fn script(text: &'static str) -> Asset {

@@ -1,12 +1,12 @@
 //! What stands around every page: head, header, navigation, switches, help, and the words of the scripts.
 
 use crate::text::Locale;
-use crate::text::i18n::{Texts, fill};
+use crate::text::i18n::{LagTexts, Texts, fill};
 
 use super::chart::RANGES;
 use super::kit::{Html, Kit};
 use super::part::{menu, pulse};
-use super::{Part, Theme, View, asset_url};
+use super::{Lens, Part, Theme, View, asset_url, table_query};
 
 /// A link of a switch.
 pub struct Choice {
@@ -34,6 +34,8 @@ impl Slots {
 pub struct Frame {
     /// Words.
     pub t: &'static Texts,
+    /// Words of groups and dead letters.
+    pub l: &'static LagTexts,
     /// `en` or `ko`.
     pub lang: &'static str,
     /// `auto light dark contrast`.
@@ -60,6 +62,10 @@ pub struct Frame {
     pub home: String,
     /// Link to the status page.
     pub status: String,
+    /// Link to the page of consumers.
+    pub consumers: String,
+    /// Link to the page of dead letters.
+    pub dlq: String,
     /// Ranges of the charts.
     pub ranges: Vec<Choice>,
     /// Name of the range in force.
@@ -81,48 +87,56 @@ impl Frame {
         parts.extend([pulse(kit), menu(kit, view)]);
         let range_name = |s: i64| kit.age(s as f64);
         let ranges = RANGES.iter().map(|s| Choice {
-            href: kit.url_with(view, &[("range", Some(&s.to_string()))]),
+            href: kit.url_here(view, &[("range", Some(&s.to_string()))]),
             label: range_name(*s),
             here: *s == cx.range_seconds,
             value: s.to_string(),
         });
         let languages = [(Locale::En, t.english), (Locale::Ko, t.korean)].map(|(locale, name)| Choice {
-            href: kit.url_with(view, &[("lang", Some(locale.code()))]),
+            href: kit.url_here(view, &[("lang", Some(locale.code()))]),
             label: name.to_owned(),
             here: locale == cx.locale,
             value: locale.code().to_owned(),
         });
         let themes = Theme::ALL.map(|theme| Choice {
-            href: kit.url_with(view, &[("theme", Some(theme.name()))]),
+            href: kit.url_here(view, &[("theme", Some(theme.name()))]),
             label: t.theme(theme.name()).to_owned(),
             here: theme == cx.theme,
             value: theme.name().to_owned(),
         });
+        let table = if view.has_table() { table_query(cx.query) } else { String::new() };
         let kind = match view {
             View::Overview => "overview",
             View::Flow(_) => "flow",
             View::Status => "status",
+            View::Consumers(_) | View::Group(..) => "consumers",
+            View::Dlq(_) | View::DlqStream(..) => "dlq",
         };
+        let own = view.query();
+        let own = if own.is_empty() { own } else { format!("{own}&") };
         Self {
             t,
+            l: kit.l,
             lang: cx.locale.code(),
             theme: cx.theme.name(),
             kiosk: cx.kiosk,
             base: cx.base.to_owned(),
             title,
             kind,
-            live: format!("{}/live/{view}?range={}&lang={}", cx.base, cx.range_seconds, cx.locale.code()),
+            live: format!("{}/live/{view}?{own}range={}&lang={}{table}", cx.base, cx.range_seconds, cx.locale.code()),
             boot: cx.status.boot.clone(),
             demo: cx.status.demo,
             version: cx.status.version,
             as_of: kit.time(kit.now),
             home: kit.url(&View::Overview),
             status: kit.url(&View::Status),
+            consumers: kit.url(&View::Consumers(Lens::default())),
+            dlq: kit.url(&View::Dlq(Lens::default())),
             ranges: ranges.collect(),
             range: range_name(cx.range_seconds),
             languages: languages.into(),
             themes: themes.into(),
-            kiosk_href: kit.url_with(view, &[("kiosk", (!cx.kiosk).then_some("1"))]),
+            kiosk_href: kit.url_here(view, &[("kiosk", (!cx.kiosk).then_some("1"))]),
             parts: Slots(parts),
         }
     }

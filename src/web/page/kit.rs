@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::Timestamp;
-use crate::text::i18n::{Texts, texts};
+use crate::text::i18n::{DlqTexts, LagTexts, Texts, cause, dlq_texts, lag_texts, texts};
 use crate::text::number::{self, Quantity, UNKNOWN};
 use crate::text::{Locale, time};
 
@@ -126,6 +126,10 @@ pub struct Kit<'a> {
     pub cx: &'a PageContext<'a>,
     /// The words of its language.
     pub t: &'static Texts,
+    /// Those of groups and their lag.
+    pub l: &'static LagTexts,
+    /// Those of dead letters.
+    pub d: &'static DlqTexts,
     /// Its language.
     pub locale: Locale,
     /// Time of the snapshot: every age counts from it.
@@ -135,10 +139,16 @@ pub struct Kit<'a> {
 /// Parameters that links keep.
 const KEPT: [&str; 4] = ["range", "lang", "theme", "kiosk"];
 
+/// Only plain words are kept: nothing of a hostile query reaches a link.
+fn is_plain(v: &str) -> bool {
+    !v.is_empty() && v.len() <= 16 && v.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 impl<'a> Kit<'a> {
     /// Of a context.
     pub fn new(cx: &'a PageContext<'a>) -> Self {
-        Self { cx, t: texts(cx.locale), locale: cx.locale, now: cx.snapshot.as_of }
+        let locale = cx.locale;
+        Self { cx, t: texts(locale), l: lag_texts(locale), d: dlq_texts(locale), locale, now: cx.snapshot.as_of }
     }
 
     /// URL of a view, with the parameters of this one.
@@ -148,24 +158,38 @@ impl<'a> Kit<'a> {
 
     /// URL of a view, with the parameters of this one and others set (`None` removes one).
     pub fn url_with(&self, view: &View, set: &[(&str, Option<&str>)]) -> String {
-        let mut pairs: Vec<String> = Vec::new();
+        let own = view.query();
+        let mut pairs: Vec<String> = if own.is_empty() { Vec::new() } else { vec![own] };
         for key in KEPT {
             let changed = set.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
             let value = match changed {
                 Some(value) => value,
-                None => {
-                    self.cx.query.split('&').find_map(|p| p.split_once('=').filter(|(k, _)| *k == key)).map(|(_, v)| v)
-                }
+                None => self.asked(key),
             };
-            // Only plain words are kept: nothing of a hostile query reaches a link.
-            if let Some(v) =
-                value.filter(|v| !v.is_empty() && v.len() <= 16 && v.bytes().all(|b| b.is_ascii_alphanumeric()))
-            {
+            if let Some(v) = value.filter(|v| is_plain(v)) {
                 pairs.push(format!("{key}={v}"));
             }
         }
         let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
         format!("{}{}{query}", self.cx.base, view.path())
+    }
+
+    /// What the URL says of a parameter that links keep.
+    fn asked(&self, key: &str) -> Option<&'a str> {
+        self.cx.query.split('&').find_map(|p| p.split_once('=').filter(|(k, _)| *k == key)).map(|(_, v)| v)
+    }
+
+    /// The parameters that links keep, for forms.
+    pub fn kept(&self) -> Vec<(&'static str, String)> {
+        let value = |key: &&'static str| self.asked(key).filter(|v| is_plain(v)).map(|v| (*key, v.to_owned()));
+        KEPT.iter().filter_map(value).collect()
+    }
+
+    /// URL of the view that is shown, as its table is asked for, with parameters set.
+    pub fn url_here(&self, view: &View, set: &[(&str, Option<&str>)]) -> String {
+        let url = self.url_with(view, set);
+        let table = if view.has_table() { super::table_query(self.cx.query) } else { String::new() };
+        if url.contains('?') { url + &table } else { url + &table.replacen('&', "?", 1) }
     }
 
     /// A latency, or the sign of the unknown.
@@ -209,11 +233,26 @@ impl<'a> Kit<'a> {
         Html(format!("<time datetime=\"{}\" data-f=\"{}\">{}</time>", m.iso, m.form, m.text))
     }
 
-    /// A link to the trace in Jaeger, where there is one and a trace id is known.
-    pub fn trace(&self, trace_id: &str, text: &str) -> Option<Html> {
+    /// What a broker said: in the page's words where they are known, and always as it was said.
+    pub fn cause(&self, sentence: &str) -> Html {
+        if sentence.is_empty() || self.locale == Locale::En {
+            return Html::text(sentence);
+        }
+        let quoted = format!("<q lang=\"en\">{}</q>", Html::text(sentence).0);
+        let meaning = cause(sentence, self.locale).unwrap_or(self.t.broker_says);
+        Html(format!("{}: {quoted}", Html::text(meaning).0))
+    }
+
+    /// The trace in Jaeger, where there is one and a trace id is known.
+    pub fn trace_url(&self, trace_id: &str) -> Option<String> {
         let known = !trace_id.is_empty() && trace_id.bytes().all(|b| b.is_ascii_hexdigit());
         let jaeger = &self.cx.status.jaeger_url;
-        (known && !jaeger.is_empty()).then(|| Html::link(&format!("{jaeger}/trace/{trace_id}"), &Html::text(text)))
+        (known && !jaeger.is_empty()).then(|| format!("{jaeger}/trace/{trace_id}"))
+    }
+
+    /// A link to it.
+    pub fn trace(&self, trace_id: &str, text: &str) -> Option<Html> {
+        self.trace_url(trace_id).map(|url| Html::link(&url, &Html::text(text)))
     }
 }
 

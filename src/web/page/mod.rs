@@ -4,6 +4,7 @@
 //! [`asset`] for `{base}/assets/{path}`. All of them are pure: the same context gives the same bytes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::snapshot::Snapshot;
 pub use crate::text::Locale;
@@ -11,17 +12,22 @@ use crate::web::Status;
 
 mod asset;
 mod chart;
+mod consumers;
+pub mod dlq;
 mod frame;
 mod health;
 mod kit;
+mod lens;
 mod part;
 mod scene;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use kit::Kit;
 
 pub use asset::{Asset, asset, asset_url};
+pub use lens::Lens;
 
 /// Which page, and which live stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +38,14 @@ pub enum View {
     Flow(String),
     /// `/status`: sources, clusters, streams, the process itself.
     Status,
+    /// `/consumers`: the groups of all clusters, as the lens shows them.
+    Consumers(Lens),
+    /// `/consumers/{cluster}/{group}`: one group by partition.
+    Group(String, String, Lens),
+    /// `/dlq`: the streams of dead letters.
+    Dlq(Lens),
+    /// `/dlq/{cluster}/{stream}`: one of them.
+    DlqStream(String, String),
 }
 
 impl View {
@@ -41,11 +55,46 @@ impl View {
         match segment {
             "overview" => Some(Self::Overview),
             "status" => Some(Self::Status),
+            "consumers" => Some(Self::Consumers(Lens::default())),
+            "dlq" => Some(Self::Dlq(Lens::default())),
             other => {
-                let name = percent_decode(other.strip_prefix("flow/")?)?;
-                (!name.is_empty()).then_some(Self::Flow(name))
+                let (page, rest) = other.split_once('/')?;
+                let name = |text: &str| percent_decode(text).filter(|name| !name.is_empty());
+                let pair = |text: &str| text.split_once('/').and_then(|(a, b)| Some((name(a)?, name(b)?)));
+                match page {
+                    "flow" => name(rest).map(Self::Flow),
+                    "consumers" => pair(rest).map(|(c, g)| Self::Group(c, g, Lens::default())),
+                    "dlq" => pair(rest).map(|(c, s)| Self::DlqStream(c, s)),
+                    _ => None,
+                }
             }
         }
+    }
+
+    /// The same view, its table as a query (without `?`) asks for it.
+    #[must_use]
+    pub fn asked(self, query: &str) -> Self {
+        match self {
+            Self::Consumers(_) => Self::Consumers(Lens::parse(query, consumers::GROUP_COLUMNS)),
+            Self::Group(c, g, _) => Self::Group(c, g, Lens::parse(query, consumers::ROW_COLUMNS)),
+            Self::Dlq(_) => Self::Dlq(Lens::parse(query, dlq::COLUMNS)),
+            view => view,
+        }
+    }
+
+    /// What of the URL's query belongs to the view itself; empty for most.
+    #[must_use]
+    pub fn query(&self) -> String {
+        match self {
+            Self::Consumers(lens) | Self::Group(_, _, lens) | Self::Dlq(lens) => lens.query(),
+            _ => String::new(),
+        }
+    }
+
+    /// True for views whose address also says how their table is sorted and filtered.
+    #[must_use]
+    pub const fn has_table(&self) -> bool {
+        matches!(self, Self::Status)
     }
 
     /// Path of the page below the base: `/`, `/flows/<percent-encoded name>`, `/status`.
@@ -55,6 +104,7 @@ impl View {
             Self::Overview => "/".to_owned(),
             Self::Flow(name) => format!("/flows/{}", percent_encode(name)),
             Self::Status => "/status".to_owned(),
+            view => format!("/{view}"),
         }
     }
 }
@@ -65,6 +115,10 @@ impl fmt::Display for View {
             Self::Overview => f.write_str("overview"),
             Self::Flow(name) => write!(f, "flow/{}", percent_encode(name)),
             Self::Status => f.write_str("status"),
+            Self::Consumers(_) => f.write_str("consumers"),
+            Self::Group(c, g, _) => write!(f, "consumers/{}/{}", percent_encode(c), percent_encode(g)),
+            Self::Dlq(_) => f.write_str("dlq"),
+            Self::DlqStream(c, s) => write!(f, "dlq/{}/{}", percent_encode(c), percent_encode(s)),
         }
     }
 }
@@ -186,6 +240,12 @@ pub struct Part {
     pub html: String,
 }
 
+/// What of a query decides how the table of a view is sorted and filtered, in one spelling; begins with `&`, or is empty.
+#[must_use]
+pub fn table_query(query: &str) -> String {
+    table::Ask::of(query).query()
+}
+
 /// The whole page; `None`: no such flow.
 #[must_use]
 pub fn page(view: &View, cx: &PageContext) -> Option<String> {
@@ -195,7 +255,16 @@ pub fn page(view: &View, cx: &PageContext) -> Option<String> {
 /// The parts of a view, the same bytes as in [`page`] with the same context.
 #[must_use]
 pub fn parts(view: &View, cx: &PageContext) -> Vec<Part> {
-    scene::parts(view, &Kit::new(cx))
+    scene::parts(view, &Kit::new(cx), None)
+}
+
+/// The same parts, where those of an earlier tick are at hand: what depends on boards alone that have not
+/// changed since is not made anew.
+#[must_use]
+pub fn parts_after(view: &View, cx: &PageContext, before: Option<(&Snapshot, &[Part])>) -> Vec<Part> {
+    let same =
+        |b: &&(&Snapshot, &[Part])| Arc::ptr_eq(&b.0.lag, &cx.snapshot.lag) && Arc::ptr_eq(&b.0.dlq, &cx.snapshot.dlq);
+    scene::parts(view, &Kit::new(cx), before.as_ref().filter(same).map(|b| b.1))
 }
 
 /// Chart points as JSON: the whole range (`None`: event `hist`), or those later than `after` and all that are

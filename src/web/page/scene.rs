@@ -10,6 +10,8 @@ use crate::text::i18n::{Texts, fill};
 use crate::text::number;
 
 use super::chart::{Chart, Drawing};
+use super::consumers::{self, Kept};
+use super::dlq;
 use super::frame::Frame;
 use super::health::flow_state;
 use super::kit::{Html, Kit};
@@ -43,7 +45,7 @@ fn flows_of<'a>(view: &View, kit: &Kit<'a>) -> Vec<&'a FlowView> {
     match view {
         View::Overview => ordered(kit),
         View::Flow(name) => find(kit, name).map(|f| &**f).into_iter().collect(),
-        View::Status => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -59,14 +61,16 @@ fn first_steps(kit: &Kit) -> bool {
 }
 
 /// The parts of a view without those of the frame.
-fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
+fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
     let flows = flows_of(view, kit);
     match view {
         View::Overview if first_steps(kit) => Vec::new(),
         View::Overview => vec![
             part::tiles(kit, &flows, lead(&flows), chart, false),
+            consumers::tiles(kit),
             part::attention(kit, None),
             part::oldest(kit, &flows),
+            part::finds(kit, lead(&flows)),
             part::map(kit, &flows, true),
             part::flows(kit, &flows),
         ],
@@ -75,6 +79,7 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::head(kit, flow),
                 part::tiles(kit, &flows, Some(flow), chart, true),
                 part::attention(kit, Some(flow)),
+                part::finds(kit, Some(flow)),
                 part::map(kit, &flows, false),
                 part::steps(kit, flow),
                 part::windows(kit, flow),
@@ -83,16 +88,20 @@ fn body(view: &View, kit: &Kit, chart: &Chart) -> Vec<Part> {
                 part::books(kit, flow),
                 part::beside(kit, flow),
                 part::stuck(kit, flow),
-                part::inputs(kit),
+                part::inputs(kit, flow),
             ]
         }),
         View::Status => vec![part::process(kit), part::clusters(kit), part::sources(kit), part::streams(kit)],
+        View::Consumers(lens) => consumers::all(kit, lens, kept),
+        View::Group(cluster, group, lens) => consumers::one(kit, cluster, group, lens, kept),
+        View::Dlq(lens) => dlq::all(kit, lens, kept),
+        View::DlqStream(cluster, stream) => dlq::one(kit, cluster, stream, kept),
     }
 }
 
-/// All parts of a view, those of the frame included.
-pub fn parts(view: &View, kit: &Kit) -> Vec<Part> {
-    let mut parts = body(view, kit, &chart(view, kit, None));
+/// All parts of a view, those of the frame included; `kept` are those of a tick whose boards are the same.
+pub fn parts(view: &View, kit: &Kit, kept: Option<&[Part]>) -> Vec<Part> {
+    let mut parts = body(view, kit, &chart(view, kit, None), Kept(kept));
     parts.extend([part::pulse(kit), part::menu(kit, view)]);
     parts
 }
@@ -124,6 +133,35 @@ struct StatusPage {
 }
 
 #[derive(Template)]
+#[template(path = "page/consumers.html")]
+struct ConsumersPage {
+    f: Frame,
+    filter: Html,
+    help: Html,
+}
+
+#[derive(Template)]
+#[template(path = "page/consumers_group.html")]
+struct GroupPage {
+    f: Frame,
+    filter: Html,
+    help: Html,
+}
+
+#[derive(Template)]
+#[template(path = "page/dlq.html")]
+struct DlqPage {
+    f: Frame,
+    lead: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "page/dlq_stream.html")]
+struct DlqStreamPage {
+    f: Frame,
+}
+
+#[derive(Template)]
 #[template(path = "page/error.html")]
 struct ErrorPage {
     f: Frame,
@@ -132,21 +170,33 @@ struct ErrorPage {
     detail: String,
 }
 
-/// The whole page; `None`: no such flow.
+/// The whole page; `None`: no such flow, group or stream.
 pub fn page(view: &View, kit: &Kit) -> Option<String> {
-    let t = kit.t;
+    let (t, snapshot) = (kit.t, kit.cx.snapshot);
     let title = match view {
         View::Overview => t.nav_overview.to_owned(),
         View::Flow(name) => find(kit, name).map(|f| f.name.clone())?,
         View::Status => t.nav_status.to_owned(),
+        View::Consumers(_) => kit.l.nav_consumers.to_owned(),
+        View::Group(cluster, group, _) => consumers::find(&snapshot.lag, cluster, group)?.1.group.to_string(),
+        View::Dlq(_) => kit.l.nav_dlq.to_owned(),
+        View::DlqStream(cluster, stream) => dlq::find(&snapshot.dlq, cluster, stream)?.stream.to_string(),
     };
     let chart = chart(view, kit, None);
-    let f = Frame::new(kit, view, title, body(view, kit, &chart));
+    let f = Frame::new(kit, view, title, body(view, kit, &chart, Kept::default()));
     Some(match view {
         View::Overview if first_steps(kit) => to_html(&FirstPage { f }),
-        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false), f }),
-        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true), f }),
+        View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false, f.parts.at("finds")), f }),
+        View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true, f.parts.at("finds")), f }),
         View::Status => to_html(&StatusPage { f }),
+        View::Consumers(lens) => {
+            to_html(&ConsumersPage { f, filter: consumers::filter(kit, lens, view), help: consumers::help(kit) })
+        }
+        View::Group(_, _, lens) => {
+            to_html(&GroupPage { f, filter: consumers::filter(kit, lens, view), help: consumers::help(kit) })
+        }
+        View::Dlq(_) => to_html(&DlqPage { f, lead: kit.d.lead }),
+        View::DlqStream(..) => to_html(&DlqStreamPage { f }),
     })
 }
 
@@ -183,6 +233,7 @@ struct Charts {
     d: Drawing,
     lead: String,
     single: bool,
+    finds: Html,
     keys: Vec<Key>,
     latency_keys: Vec<Key>,
     outcomes: [&'static str; 5],
@@ -194,7 +245,7 @@ struct Charts {
 }
 
 /// Both charts with their table: drawn once for the page, kept up to date by the browser.
-fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
+fn charts(kit: &Kit, chart: &Chart, single: bool, finds: Html) -> Html {
     let t = kit.t;
     let known = chart.columns.iter().rev().find(|c| c.complete);
     let key = |i: usize| Key {
@@ -223,6 +274,7 @@ fn charts(kit: &Kit, chart: &Chart, single: bool) -> Html {
         d: Drawing::of(chart),
         lead: chart.lead.clone(),
         single,
+        finds,
         keys: [0, 2, 4, 3, 1].map(key).into(),
         latency_keys: vec![latency_key(2, "p99", "p99"), latency_key(0, "p50", "p50")],
         outcomes: std::array::from_fn(|i| t.outcome(i)),

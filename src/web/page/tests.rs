@@ -24,6 +24,18 @@ fn each(mut look: impl FnMut(&str, &View, &PageContext)) {
     for (scenario, (snapshot, status)) in &*SCENARIOS {
         let mut views = vec![View::Overview, View::Status];
         views.extend(snapshot.flows.iter().take(4).map(|f| View::Flow(f.name.clone())));
+        views.extend(
+            ["", "sort=-lag&state=STALLED", "find=zzz", "page=9"].map(|q| View::Consumers(Lens::default()).asked(q)),
+        );
+        views.push(View::Dlq(Lens::default()));
+        if let Some(cluster) = snapshot.lag.clusters.first() {
+            let group = |g: &Arc<sg::snapshot::GroupView>| {
+                View::Group(cluster.cluster.clone(), g.group.to_string(), Lens::default())
+            };
+            views.extend(cluster.groups.iter().take(20).map(group));
+        }
+        let stream = |s: &Arc<sg::snapshot::DlqStream>| View::DlqStream(s.cluster.clone(), s.stream.to_string());
+        views.extend(snapshot.dlq.streams.iter().map(stream));
         for locale in [Locale::En, Locale::Ko] {
             let cx = PageContext {
                 snapshot,
@@ -72,7 +84,7 @@ fn the_page_holds_every_part_byte_for_byte_and_twice_is_the_same() {
 
 #[test]
 fn nothing_is_inline_nothing_hostile_is_markup_and_tags_balance() {
-    const VOID: [&str; 4] = ["meta", "link", "br", "wbr"];
+    const VOID: [&str; 5] = ["meta", "link", "br", "wbr", "input"];
     each(|scenario, view, cx| {
         let html = page(view, cx).unwrap();
         let mut open: Vec<&str> = Vec::new();
@@ -119,7 +131,7 @@ fn headings_begin_at_one_ids_are_unique_and_local_links_lead_somewhere() {
 fn a_korean_page_has_no_english_sentence_and_the_other_way_round() {
     each(|scenario, view, cx| {
         let html = page(view, cx).unwrap();
-        for (key, en, ko) in i18n::TABLE {
+        for (key, en, ko) in i18n::all() {
             let other = if cx.locale == Locale::En { ko } else { en };
             let whole = !other.contains('{') && other.len() > 12 && en != ko;
             assert!(
@@ -241,3 +253,43 @@ fn views_and_wishes_are_read_back() {
 }
 
 use kit::Html;
+
+#[test]
+fn a_table_of_hundreds_is_found_through_by_its_address() {
+    let (snapshot, status) = &SCENARIOS.iter().find(|s| s.0 == "many").unwrap().1;
+    let sources = |query: &str| {
+        let cx = PageContext {
+            snapshot,
+            status,
+            locale: Locale::Ko,
+            range_seconds: 900,
+            theme: Theme::Auto,
+            kiosk: false,
+            base: "/ops",
+            query,
+        };
+        parts(&View::Status, &cx).into_iter().find(|p| p.id == "sources").unwrap().html
+    };
+    let rows = |html: &str| html.matches("<tr class=").count();
+    let whole = sources("lang=ko");
+    assert_eq!(rows(&whole), 500, "a page of them");
+    assert!(
+        whole.contains("620\u{ac1c} \u{c911} 500\u{ac1c}") && whole.contains("href=\"/ops/status?lang=ko&#38;page=2\"")
+    );
+    assert!(
+        whole.find("Broker transport failure").unwrap() < whole.find("shop.region-0.orders/9").unwrap(),
+        "worst first"
+    );
+    assert_eq!(rows(&sources("page=2")), 120);
+    assert_eq!(rows(&sources("page=99")), 120, "the last page there is");
+    let found = sources("find=REGION-7.orders&sort=-unread");
+    assert_eq!(rows(&found), 24);
+    assert!(found.contains("aria-sort=\"descending\"") && found.contains("value=\"REGION-7.orders\""));
+    let down = sources("state=unreachable&theme=dark");
+    assert_eq!(rows(&down), 7);
+    assert!(
+        down.contains("<input type=\"hidden\" name=\"state\" value=\"unreachable\">")
+            && down.contains("name=\"theme\"")
+    );
+    assert!(sources("find=%3Cscript%3E").contains("value=\"&#60;script&#62;\""), "what is looked for is text");
+}

@@ -100,6 +100,11 @@ async fn ready_once_restored_and_caught_up_once_nothing_is_unread() {
     done.sources[0].next = 100;
     fixture.snapshot.send_replace(Arc::new(done));
     assert_eq!(fixture.get("/readyz?caught_up").await.status, StatusCode::OK);
+    // A cluster that answers, but has not yet said what streams it has: nobody knows how much is unread.
+    let silent = ClusterHealth { up: Some(true), ..ClusterHealth::default() };
+    let clusters = vec![("main".to_owned(), "kafka", silent)];
+    fixture.status.send_replace(Arc::new(Status { restored: true, clusters, ..Status::default() }));
+    assert_eq!(fixture.get("/readyz?caught_up").await.status, StatusCode::SERVICE_UNAVAILABLE);
     // A cluster that is down leaves the dashboard ready; it is only not caught up.
     let down = ClusterHealth { up: Some(false), ..ClusterHealth::default() };
     let clusters = vec![("main".to_owned(), "kafka", down)];

@@ -2,6 +2,7 @@
 
 mod api;
 mod guard;
+mod letters;
 mod live;
 mod post;
 
@@ -117,6 +118,7 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
     let checkout = FlowView {
         name: "checkout".to_owned(),
         watermark: Some(now()),
+        streams: [("main".into(), "orders".into())].into(),
         transactional: true,
         totals: Totals { events: 20, started: 9, in_flight: 1, ended: 8, outcomes, ..Totals::default() },
         windows: WINDOWS.iter().map(|w| window(w.0)).collect(),
@@ -138,6 +140,7 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
         undecodable: 1,
         watermark: None,
         frontier: None,
+        last: None,
     };
     let flows = vec![Arc::new(unread), Arc::new(checkout)];
     Snapshot { revision, as_of: now(), flows, sources: vec![source], ..Snapshot::default() }

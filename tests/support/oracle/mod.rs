@@ -8,6 +8,7 @@
 //! * a `late` event takes part in everything but seconds, windows and history;
 //! * an end at exactly the deadline is in time; `timed_out` shows once the watermark is past the deadline;
 //! * a hole counts against a transaction only in streams where the flow was seen before the deadline;
+//! * a copy that counts anew, ten minutes after the event itself, is no other event for the end-to-end latency;
 //! * the percentile q of n samples is the nearest rank, `ceil(q * n)`, in signed order.
 
 pub mod cut;
@@ -17,7 +18,7 @@ pub mod transaction;
 
 use std::collections::{BTreeMap, HashMap};
 
-use streamgauge::model::{Began, FlowSpec, Kind, Role, Status, Timestamp};
+use streamgauge::model::{Began, FlowSpec, Kind, Role, SourceKey, Status, Timestamp};
 
 use super::record::{Record, Seen};
 pub use expected::{Expected, FlowExpected, Sample, StreamExpected};
@@ -38,6 +39,8 @@ pub struct Placed<'a> {
     pub late: bool,
     /// It lies in a stream of dead letters.
     pub dead: bool,
+    /// Where it lies.
+    pub key: &'a SourceKey,
 }
 
 /// A stretch of cut time in which something may be missing from a stream.
@@ -114,6 +117,7 @@ impl<'a> Oracle<'a> {
                                 rank,
                                 late: cut.late,
                                 dead: source.role == Role::Dlq,
+                                key: &source.key,
                             }),
                             None => {
                                 flow.uncut += 1;

@@ -159,6 +159,12 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
     let first = &events[0];
     let last = events[events.len() - 1].cut;
     let deadline = rule.timeout.map(|t| first.cut + t);
+    // A flow that never ends lets go of a quiet transaction: what comes later counts, and is nothing of its life.
+    let ended_before = |n: usize| events[..n].iter().any(|e| rule.end(e).is_some());
+    let parts = |n: &usize| events[*n].cut - events[*n - 1].cut > QUIET && !ended_before(*n);
+    let lived = (1..events.len()).find(|n| rule.never_ends && parts(n)).unwrap_or(events.len());
+    let quiet = lived < events.len();
+    let last = if quiet { events[lived - 1].cut } else { last };
     let in_time = events.iter().position(|e| rule.end(e).is_some() && deadline.is_none_or(|d| e.cut <= d));
     let passed = |moment: i64| watermark.is_some_and(|w| w > moment);
 
@@ -190,7 +196,8 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
     let mend = mendable.and_then(|from| (from..events.len()).find(|&i| rule.end(&events[i]) == Some(Outcome::Ok)));
 
     let after = |i: usize| Some(i) != in_time && Some(i) != mend && end_time.is_some_and(|t| time(&events[i]).0 > t);
-    let belongs: Vec<usize> = (0..events.len()).filter(|&i| !after(i) && Some(i) != mend).collect();
+    let after = |i: usize| !quiet && after(i);
+    let belongs: Vec<usize> = (0..lived).filter(|&i| !after(i) && Some(i) != mend).collect();
     let joined = !rule.stages.is_empty()
         && first.record.stage != rule.stages[0]
         && around.middles.iter().any(|m| first.cut <= m + rule.timeout.unwrap_or(0).max(JOIN_WITHIN));
@@ -200,18 +207,25 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
         joined,
         state,
         end,
-        latency: in_time.filter(|_| !joined).and_then(|i| end_to_end(events, i, &belongs)),
+        latency: in_time.filter(|_| !joined && !quiet).and_then(|i| end_to_end(events, i, &belongs)),
         recovered: mend.map(|i| (events[i].cut, events[i].late)),
         after_end: (0..events.len()).filter(|&i| after(i)).count() as u64,
         hops: if joined { Vec::new() } else { hops(events, &belongs, rule) },
         last,
-        waiting_at: waiting_at(events, rule),
+        waiting_at: waiting_at(&events[..lived], rule),
     }
+}
+
+/// Two copies of one event that both count, because ten minutes lie between them.
+fn are_copies(a: &Placed<'_>, b: &Placed<'_>) -> bool {
+    let identity =
+        |e: &Placed<'_>| (e.key.cluster.clone(), e.key.stream.clone(), e.record.id.clone(), e.record.redrive);
+    !a.record.id.is_empty() && identity(a) == identity(b) && time(a) == time(b)
 }
 
 fn end_to_end(events: &[Placed<'_>], end: usize, belongs: &[usize]) -> Option<(i64, Clock)> {
     let (to, to_clock) = time(&events[end]);
-    let others = belongs.iter().filter(|&&i| i != end);
+    let others = belongs.iter().filter(|&&i| i != end && !are_copies(&events[i], &events[end]));
     if let Some((from, from_clock)) = others.map(|&i| time(&events[i])).min_by_key(|t| t.0) {
         return Some((to - from, Clock::both(from_clock, to_clock)));
     }

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 
 use super::{EmbeddedLog, LogOptions};
 use crate::broker::{Appended, ClusterHealth, DecodeSample, NewRecord, ReadContext, ReadError, Stop, WriteError};
+use crate::decode::Spares;
 use crate::model::{
     Batch, Event, Format, Input, Limits, Positions, Role, SourcePosition, Start, StreamName, StreamSpec, Timestamp,
 };
 
 mod durability;
+mod groups;
 mod reading;
 
 /// Longest wait for anything.
@@ -73,6 +75,7 @@ impl Reading {
             limits: Arc::new(Limits::default()),
             positions: positions_in,
             out,
+            spares: Spares::default(),
             samples: samples_out,
             health: health_out,
             stop: stop.clone(),

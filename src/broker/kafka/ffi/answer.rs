@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use rdkafka::bindings as rd;
 
+use super::group::{self, CommittedOf, GroupsOf, MembersOf};
 use super::{Code, Fault, text};
 
 /// `RD_KAFKA_OFFSET_INVALID`: librdkafka never got to know.
@@ -14,6 +15,9 @@ pub(in super::super) enum Answer {
     Offsets(Result<Vec<OffsetOf>, Fault>),
     Topics(Result<Vec<TopicOf>, Fault>),
     Configs(Result<ConfigsOf, Fault>),
+    Groups(Result<GroupsOf, Fault>),
+    Members(Result<Vec<MembersOf>, Fault>),
+    Committed(Result<CommittedOf, Fault>),
 }
 
 /// Configurations by topic.
@@ -24,6 +28,8 @@ pub(in super::super) struct OffsetOf {
     pub topic: String,
     pub partition: i32,
     pub offset: Result<i64, Fault>,
+    /// Time of the record at the offset, in ms; -1 where a time was not asked for.
+    pub time: i64,
 }
 
 /// What a topic is.
@@ -41,8 +47,19 @@ pub(in super::super) struct TopicFound {
     pub partitions: i32,
     /// Partitions that nobody leads at the moment.
     pub leaderless: Vec<i32>,
+    /// Each partition's brokers.
+    pub brokers: Vec<BrokersOf>,
     /// Whether we may read and describe the configuration; only where asked for.
     pub may: Option<May>,
+}
+
+/// Who holds a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct BrokersOf {
+    pub partition: i32,
+    pub leader: Option<i32>,
+    pub replicas: u32,
+    pub in_sync: u32,
 }
 
 /// Rights on a topic.
@@ -64,13 +81,15 @@ pub(in super::super) struct ConfigOf {
     pub retention_bytes: Option<i64>,
     /// `cleanup.policy`.
     pub cleanup: String,
+    /// `errors.deadletterqueue.group.enable`.
+    pub dead_letters: bool,
 }
 
 /// A counted array of pointers as a slice; NULL is empty.
 ///
 /// # Safety
 /// `items` is NULL or has `count` elements that live as long as the result is used.
-unsafe fn slice<'e, T>(items: *const T, count: usize) -> &'e [T] {
+pub(super) unsafe fn slice<'e, T>(items: *const T, count: usize) -> &'e [T] {
     if items.is_null() {
         return &[];
     }
@@ -118,6 +137,15 @@ pub(super) unsafe fn read(event: *mut rd::rd_kafka_event_t) -> Option<Answer> {
                     Ok(slice(resources, count).iter().map(|resource| config(*resource)).collect())
                 }
             }),
+            rd::RD_KAFKA_EVENT_LISTCONSUMERGROUPS_RESULT => {
+                Answer::Groups(fault.map_or_else(|| Ok(group::groups(event)), Err))
+            }
+            rd::RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => {
+                Answer::Members(fault.map_or_else(|| Ok(group::members(event)), Err))
+            }
+            rd::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
+                Answer::Committed(fault.map_or_else(|| group::committed(event), Err))
+            }
             _ => return None,
         })
     }
@@ -136,7 +164,8 @@ unsafe fn offset(info: *const rd::rd_kafka_ListOffsetsResultInfo_t) -> OffsetOf 
             None if of.offset == NO_OFFSET => Err(unanswered()),
             None => Ok(of.offset),
         };
-        OffsetOf { topic: text(of.topic), partition: of.partition, offset }
+        let time = rd::rd_kafka_ListOffsetsResultInfo_timestamp(info);
+        OffsetOf { topic: text(of.topic), partition: of.partition, offset, time }
     }
 }
 
@@ -156,8 +185,8 @@ unsafe fn topic(info: *const rd::rd_kafka_TopicDescription_t) -> TopicOf {
         }
         let mut count = 0;
         let partitions = slice(rd::rd_kafka_TopicDescription_partitions(info, &mut count), count);
-        let leaderless = partitions.iter().filter(|p| rd::rd_kafka_TopicPartitionInfo_leader(**p).is_null());
-        let leaderless = leaderless.map(|p| rd::rd_kafka_TopicPartitionInfo_partition(*p)).collect();
+        let brokers: Vec<BrokersOf> = partitions.iter().map(|partition| brokers(*partition)).collect();
+        let leaderless = brokers.iter().filter(|p| p.leader.is_none()).map(|p| p.partition).collect();
         let mut rights = 0;
         let operations = rd::rd_kafka_TopicDescription_authorized_operations(info, &mut rights);
         let may = (!operations.is_null()).then(|| {
@@ -179,8 +208,28 @@ unsafe fn topic(info: *const rd::rd_kafka_TopicDescription_t) -> TopicOf {
                 internal: rd::rd_kafka_TopicDescription_is_internal(info) != 0,
                 partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
                 leaderless,
+                brokers,
                 may,
             }),
+        }
+    }
+}
+
+/// # Safety
+/// `partition` is part of a live event.
+unsafe fn brokers(partition: *const rd::rd_kafka_TopicPartitionInfo_t) -> BrokersOf {
+    let (mut replicas, mut in_sync) = (0, 0);
+    // SAFETY: as the caller says; the leader is part of it, and only counts are taken of the arrays.
+    unsafe {
+        let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
+        let id = if leader.is_null() { -1 } else { rd::rd_kafka_Node_id(leader) };
+        rd::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
+        rd::rd_kafka_TopicPartitionInfo_isr(partition, &mut in_sync);
+        BrokersOf {
+            partition: rd::rd_kafka_TopicPartitionInfo_partition(partition),
+            leader: (id >= 0).then_some(id),
+            replicas: u32::try_from(replicas).unwrap_or(u32::MAX),
+            in_sync: u32::try_from(in_sync).unwrap_or(u32::MAX),
         }
     }
 }
@@ -204,6 +253,7 @@ unsafe fn config(resource: *const rd::rd_kafka_ConfigResource_t) -> (String, Res
                 b"retention.ms" => of.retention_ms = value.parse().ok(),
                 b"retention.bytes" => of.retention_bytes = value.parse().ok(),
                 b"cleanup.policy" => of.cleanup = value,
+                b"errors.deadletterqueue.group.enable" => of.dead_letters = value == "true",
                 _ => {}
             }
         }

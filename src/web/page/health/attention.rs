@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::fill;
 use crate::text::number;
-use crate::web::page::View;
 use crate::web::page::kit::{Html, Kit, Level};
+use crate::web::page::{View, consumers};
 
 use super::flow::slower;
 use super::{BEHIND_WARN_SECONDS, DECODE_NEWS_SECONDS, failed_share, flow_state, ok_latency};
@@ -28,6 +28,13 @@ pub struct Item {
     weight: u64,
 }
 
+impl Item {
+    /// `weight` orders the items of a level: more comes first.
+    pub fn new(level: Level, weight: u64, title: String, detail: Html, tag: &str, href: String) -> Self {
+        Self { level, title, detail, tag: tag.to_owned(), href, weight }
+    }
+}
+
 /// Everything that needs attention, worst first; of one flow, or of all.
 pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Vec<Item> {
     let mut items = Vec::new();
@@ -36,6 +43,7 @@ pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Vec<Item> {
         clusters(kit, &mut items);
         sources(kit, &mut items);
         decoding(kit, &mut items);
+        items.extend(consumers::attention(kit));
     }
     for flow in kit.cx.snapshot.flows.iter().filter(|f| only.is_none_or(|o| o.name == f.name)) {
         of_flow(kit, flow, &mut items);
@@ -59,7 +67,7 @@ fn process(kit: &Kit, items: &mut Vec<Item>) {
             Some(at) => fill(t.last_saved, &[("age", &kit.ago(at))]),
             None => t.never_saved.to_owned(),
         };
-        let detail = Html::dots([Html::text(&saved), Html::text(&status.checkpoint_error)]);
+        let detail = Html::dots([Html::text(&saved), kit.cause(&status.checkpoint_error)]);
         items.push(status_item(kit, Level::Bad, u64::MAX - 1, t.checkpoint_fails.to_owned(), detail));
     }
     let overflow: Vec<String> = engine
@@ -90,7 +98,7 @@ fn clusters(kit: &Kit, items: &mut Vec<Item>) {
             Some(at) => Html::fill(t.last_seen_at, &[("time", kit.time(at))]),
             None => Html::text(t.never_seen),
         };
-        let detail = Html::dots([seen, Html::text(t.values_frozen), Html::text(&health.detail)]);
+        let detail = Html::dots([seen, Html::text(t.values_frozen), kit.cause(&health.detail)]);
         items.push(status_item(kit, Level::Bad, 1_000_000, fill(t.cluster_down, &[("cluster", name)]), detail));
     }
 }
@@ -120,7 +128,7 @@ fn sources(kit: &Kit, items: &mut Vec<Item>) {
         let title = fill(pattern, &[("stream", stream), ("partitions", &partitions)]);
         let since = list.iter().map(|s| s.since).min().unwrap_or(kit.now);
         let detail =
-            Html::dots([Html::fill(t.since, &[("time", kit.time(since))]), Html::text(reason), Html::text(cluster)]);
+            Html::dots([Html::fill(t.since, &[("time", kit.time(since))]), kit.cause(reason), Html::text(cluster)]);
         let (level, weight) = if state == "gone" { (Level::Unknown, 1) } else { (Level::Bad, 100_000) };
         items.push(status_item(kit, level, weight + list.len() as u64, title, detail));
     }
@@ -200,7 +208,7 @@ fn of_flow(kit: &Kit, flow: &FlowView, items: &mut Vec<Item>) {
             Level::Warn,
             100,
             fill(t.flow_inexact, &[("flow", &flow.name)]),
-            Html::dots([since, Html::text(&inexact.reason)]),
+            Html::dots([since, kit.cause(&inexact.reason)]),
         );
     }
     if flow.totals.unexplained > 0 {

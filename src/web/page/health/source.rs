@@ -3,9 +3,10 @@
 use crate::broker::ClusterHealth;
 use crate::snapshot::SourceView;
 use crate::text::i18n::fill;
+use crate::text::number;
 use crate::web::page::kit::{Kit, Level, State};
 
-use super::{BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS};
+use super::BEHIND_WARN_SECONDS;
 
 /// How far behind the present a source is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,21 +25,36 @@ pub fn behind(kit: &Kit, source: &SourceView) -> Behind {
     }
 }
 
+/// Records before the place where reading began at `latest`, while nothing has come since; `None` otherwise.
+pub fn older(source: &SourceView) -> Option<u64> {
+    let waiting = source.state == "at_end" && source.frontier.is_none();
+    source.log_start.filter(|_| waiting).map(|start| source.next.saturating_sub(start)).filter(|n| *n > 0)
+}
+
 /// The state of a source with its word.
 pub fn source_state(kit: &Kit, source: &SourceView) -> State {
-    let t = kit.t;
     let age = behind(kit, source).seconds.unwrap_or(0.0);
-    let (level, word) = match source.state {
-        "reading" if age >= BEHIND_BAD_SECONDS => (Level::Warn, fill(t.behind_by, &[("age", &kit.age(age))])),
-        "reading" if age >= BEHIND_WARN_SECONDS => (Level::Warn, fill(t.behind_by, &[("age", &kit.age(age))])),
-        "reading" => (Level::Ok, t.reading.to_owned()),
-        "at_end" => (Level::Ok, t.at_end.to_owned()),
-        "opening" => (Level::Unknown, t.opening.to_owned()),
-        "unreachable" => (Level::Bad, t.unreachable.to_owned()),
-        "gone" => (Level::Unknown, t.gone.to_owned()),
-        other => (Level::Unknown, other.to_owned()),
+    if source.state == "reading" && age >= BEHIND_WARN_SECONDS {
+        return State { level: Level::Warn, word: fill(kit.t.behind_by, &[("age", &kit.age(age))]) };
+    }
+    if let Some(n) = older(source) {
+        return State { level: Level::Ok, word: fill(kit.t.waiting_latest, &[("n", &number::count(n))]) };
+    }
+    source_kind(kit, source.state)
+}
+
+/// The kind of state that a source is in, whatever its numbers.
+pub fn source_kind(kit: &Kit, state: &str) -> State {
+    let t = kit.t;
+    let (level, word) = match state {
+        "reading" => (Level::Ok, t.reading),
+        "at_end" => (Level::Ok, t.at_end),
+        "opening" => (Level::Unknown, t.opening),
+        "unreachable" => (Level::Bad, t.unreachable),
+        "gone" => (Level::Unknown, t.gone),
+        other => (Level::Unknown, other),
     };
-    State { level, word }
+    State { level, word: word.to_owned() }
 }
 
 /// The source that is furthest behind among those that can be read.
@@ -54,8 +70,10 @@ pub fn furthest<'a>(kit: &Kit, sources: &'a [SourceView]) -> Option<(&'a SourceV
 pub fn not_read_yet(kit: &Kit) -> String {
     let sources = &kit.cx.snapshot.sources;
     let opening = sources.iter().filter(|s| s.state == "opening").count();
+    let passed_over: u64 = sources.iter().filter_map(older).sum();
     match opening {
         _ if sources.is_empty() => kit.t.no_sources.to_owned(),
+        0 if passed_over > 0 => fill(kit.t.waiting_latest_why, &[("n", &number::count(passed_over))]),
         0 => kit.t.nothing_read_yet.to_owned(),
         n => fill(kit.t.opening_sources, &[("n", &n.to_string())]),
     }

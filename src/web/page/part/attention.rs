@@ -14,7 +14,10 @@ use super::render;
 /// Items at most: an operator reads no further; the rest is counted.
 const MAX_ITEMS: usize = 6;
 
-/// One thing that was looked at and found well.
+/// With more items than this, what is well is not said: they are what counts.
+const MAX_CHECKED: usize = 2;
+
+/// One thing that was looked at.
 struct Check {
     level: Level,
     name: &'static str,
@@ -45,41 +48,54 @@ pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Part {
     };
     let read = flows.iter().any(|f| f.watermark.is_some());
     let (calm, checks) = if read {
-        (State { level: Level::Ok, word: t.nothing_needs.to_owned() }, checks(kit, &flows, only.is_none()))
+        let mut checks = if items.len() > MAX_CHECKED { Vec::new() } else { checks(kit, &flows, only.is_none()) };
+        // What is amiss stands among the items.
+        checks.retain(|c| items.is_empty() || c.level <= Level::Unknown);
+        (State { level: Level::Ok, word: t.nothing_needs.to_owned() }, checks)
     } else {
         (State { level: Level::Unknown, word: health::not_read_yet(kit) }, Vec::new())
     };
     render("attention", &Attention { t, items, more, calm, checks, tags: only.is_none() })
 }
 
-/// What was looked at, with its value. Shown only while none of it is amiss; what is not known stays unknown.
+/// What was looked at, with its value and its verdict; what is not known stays unknown.
 fn checks(kit: &Kit, flows: &[&FlowView], all: bool) -> Vec<Check> {
     let t = kit.t;
-    let known = |name, value: Option<String>| Check {
-        level: if value.is_some() { Level::Ok } else { Level::Unknown },
-        name,
-        value: value.unwrap_or_else(|| UNKNOWN.to_owned()),
+    let check = |name, level, value: Option<String>| match value {
+        Some(value) => Check { level, name, value },
+        None => Check { level: Level::Unknown, name, value: UNKNOWN.to_owned() },
     };
     let stuck: u64 = flows.iter().map(|f| f.stuck_total).sum();
-    let share = failed_share(flows.iter().copied()).value().map(|s| number::percent(s).text());
-    let oldest = flows
-        .iter()
-        .filter_map(|f| f.watermark)
-        .min()
-        .map(|w| number::duration(kit.seconds_since(w), kit.locale).text());
+    let share = failed_share(flows.iter().copied());
+    let age = flows.iter().filter_map(|f| f.watermark).min().map(|w| kit.seconds_since(w));
+    let inexact = flows.iter().any(|f| f.inexact.is_some());
+    let unbalanced = kit.cx.snapshot.engine.books_error.is_some();
+    let bad_if = |bad| if bad { Level::Bad } else { Level::Ok };
+    let age_level = match age {
+        Some(a) if a >= health::BEHIND_BAD_SECONDS => Level::Bad,
+        Some(a) if a >= health::BEHIND_WARN_SECONDS => Level::Warn,
+        _ => Level::Ok,
+    };
+    // Of flows that stand still nothing can be said but what was.
+    let live = |level| if flows.iter().any(|f| health::is_live(kit, f)) { level } else { Level::Unknown };
     let mut list = vec![
-        known(t.check_stuck, Some(number::count(stuck))),
-        known(t.check_share, share),
-        known(t.check_age, oldest),
-        known(t.check_exact, Some(t.check_exact_yes.to_owned())),
-        known(t.check_books, Some(t.balanced.to_owned())),
+        check(t.check_stuck, live(bad_if(stuck > 0)), Some(number::count(stuck))),
+        check(t.check_share, live(share.level()), share.value().map(|s| number::percent(s).text())),
+        check(t.check_age, age_level, age.map(|a| number::duration(a, kit.locale).text())),
+        check(
+            t.check_exact,
+            if inexact { Level::Warn } else { Level::Ok },
+            Some(if inexact { t.inexact } else { t.check_exact_yes }.to_owned()),
+        ),
+        check(t.check_books, bad_if(unbalanced), Some(if unbalanced { t.not_balanced } else { t.balanced }.to_owned())),
     ];
     if all {
-        let sources = &kit.cx.snapshot.sources;
+        let (sources, status) = (&kit.cx.snapshot.sources, kit.cx.status);
         let readable = sources.iter().filter(|s| matches!(s.state, "reading" | "at_end")).count();
-        list.push(known(t.check_sources, Some(format!("{readable} / {}", sources.len()))));
-        let saved = kit.cx.status.checkpoint_at.map(|at| fill(t.ago, &[("age", &kit.ago(at))]));
-        list.push(known(t.check_saved, saved));
+        let broken = sources.iter().any(|s| s.state == "unreachable");
+        list.push(check(t.check_sources, bad_if(broken), Some(format!("{readable} / {}", sources.len()))));
+        let saved = status.checkpoint_at.map(|at| fill(t.ago, &[("age", &kit.ago(at))]));
+        list.push(check(t.check_saved, bad_if(!status.checkpoint_error.is_empty()), saved));
     }
     list
 }

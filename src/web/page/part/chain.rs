@@ -124,6 +124,7 @@ struct HopRow {
     to: String,
     rate: String,
     numbers: [String; 4],
+    /// Where it is not the clock of all.
     clock: &'static str,
     skips: bool,
 }
@@ -134,6 +135,7 @@ struct Steps {
     t: &'static Texts,
     stages: Vec<StageRow>,
     hops: Vec<HopRow>,
+    clock: &'static str,
     more: String,
 }
 
@@ -157,22 +159,34 @@ pub fn steps(kit: &Kit, flow: &FlowView) -> Part {
         events: number::count(s.events),
     });
     let place = |name: &str| flow.stages.iter().position(|s| s.name == name).unwrap_or(usize::MAX);
-    let mut hops: Vec<&HopView> = flow.hops.iter().collect();
-    hops.sort_by_key(|h| (place(&h.from), place(&h.to)));
+    let minute = |h: &HopView| h.windows.get(MINUTE).cloned().unwrap_or_default();
+    let skips = |h: &HopView| place(&h.to) != place(&h.from).wrapping_add(1);
+    // A hop that is not from one stage to the next is rare: while nobody takes it, it is only counted.
+    let mut hops: Vec<(&HopView, LatencyView)> = flow.hops.iter().map(|h| (h, minute(h))).collect();
+    let all = hops.len();
+    hops.retain(|(h, l)| l.count > 0 || !skips(h));
+    let idle = all - hops.len();
+    hops.sort_by_key(|(h, _)| (place(&h.from), place(&h.to)));
     let hidden = hops.len().saturating_sub(MAX_ROWS);
-    let rows = hops.iter().take(MAX_ROWS).map(|h| {
-        let empty = LatencyView::default();
-        let l = h.windows.get(MINUTE).unwrap_or(&empty);
-        let per_second = l.count as f64 / WINDOWS[MINUTE].1 as f64;
-        HopRow {
-            from: h.from.clone(),
-            to: h.to.clone(),
-            rate: number::rate(per_second),
-            numbers: [l.p50, l.p95, l.p99, l.max].map(|v| kit.duration(v)),
-            clock: t.clock(l.clock),
-            skips: place(&h.to) != place(&h.from).wrapping_add(1),
-        }
+    let clocks = hops.iter().filter(|(_, l)| l.count > 0).map(|(_, l)| l.clock);
+    let clock = one(clocks);
+    let rows = hops.iter().take(MAX_ROWS).map(|(h, l)| HopRow {
+        from: h.from.clone(),
+        to: h.to.clone(),
+        rate: number::rate(l.count as f64 / WINDOWS[MINUTE].1 as f64),
+        numbers: [l.p50, l.p95, l.p99, l.max].map(|v| kit.duration(v)),
+        clock: if clock.is_none() && l.count > 0 { t.clock(l.clock) } else { "" },
+        skips: skips(h),
     });
-    let more = if hidden > 0 { fill(t.n_more, &[("n", &hidden.to_string())]) } else { String::new() };
-    render("steps", &Steps { t, stages: stages.collect(), hops: rows.collect(), more })
+    let said = |pattern, n: usize| if n > 0 { fill(pattern, &[("n", &n.to_string())]) } else { String::new() };
+    let more = [said(t.n_more, hidden), said(t.n_idle_hops, idle)];
+    let more = more.into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" \u{b7} ");
+    let clock = clock.map_or("", |c| t.clock(c));
+    render("steps", &Steps { t, stages: stages.collect(), hops: rows.collect(), clock, more })
+}
+
+/// The clock of all, where there is one.
+pub fn one(mut clocks: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let first = clocks.next()?;
+    clocks.all(|c| c == first).then_some(first)
 }

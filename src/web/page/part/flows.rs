@@ -92,10 +92,11 @@ fn silent_since(kit: &Kit, watermark: crate::model::Timestamp) -> Html {
     let snapshot = kit.cx.snapshot;
     let down = kit.cx.status.clusters.iter().find(|c| c.2.up == Some(false));
     let why = match down {
-        Some((name, ..)) => fill(kit.t.cluster_down, &[("cluster", name)]),
+        Some((name, ..)) => Html::text(&fill(kit.t.cluster_down, &[("cluster", name)])),
         None => {
-            snapshot.sources.iter().find(|s| s.state == "unreachable").map_or_else(String::new, |s| s.reason.clone())
+            let broken = snapshot.sources.iter().find(|s| s.state == "unreachable");
+            broken.map_or_else(Html::default, |s| kit.cause(&s.reason))
         }
     };
-    Html::dots([Html::fill(kit.t.nothing_since, &[("time", kit.time(watermark))]), Html::text(&why)])
+    Html::dots([Html::fill(kit.t.nothing_since, &[("time", kit.time(watermark))]), why])
 }

@@ -48,7 +48,7 @@ pub fn head(kit: &Kit, flow: &FlowView) -> Part {
     }
     if let Some(inexact) = &flow.inexact {
         let since = Html::fill(t.inexact_since, &[("time", kit.time(inexact.at))]);
-        note(Level::Warn, Html::dots([since, Html::text(&inexact.reason)]));
+        note(Level::Warn, Html::dots([since, kit.cause(&inexact.reason)]));
     }
     if !flow.transactional && flow.watermark.is_some() {
         note(Level::Unknown, Html::text(t.no_transactions_why));

@@ -2,12 +2,13 @@
 
 use askama::Template;
 
-use crate::snapshot::SourceView;
+use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, UNKNOWN};
-use crate::web::page::Part;
-use crate::web::page::health::{behind, source_state};
+use crate::web::page::health::{behind, source_kind, source_state};
 use crate::web::page::kit::{Html, Kit, Level, State};
+use crate::web::page::table::{Column, Sheet};
+use crate::web::page::{Part, View};
 
 use super::{MAX_ROWS, render};
 
@@ -25,6 +26,12 @@ struct Row {
     undecodable: String,
     lost: bool,
     spoiled: bool,
+    /// For sorting: the place, the age (unknown below all), position, end, unread, expired, undecodable.
+    order: (String, u32),
+    seconds: f64,
+    numbers: [Option<u64>; 5],
+    /// The kind of its state, for filtering.
+    kind: (&'static str, State),
 }
 
 #[derive(Template)]
@@ -34,29 +41,49 @@ struct Sources {
     id: &'static str,
     title: &'static str,
     hint: &'static str,
-    rows: Vec<Row>,
-    more: String,
+    sheet: Sheet<Row>,
     empty: &'static str,
 }
 
-/// On a flow's page: the partitions of all streams, for any of them may carry its events.
-pub fn inputs(kit: &Kit) -> Part {
-    table(kit, "inputs", kit.t.inputs, kit.t.inputs_hint)
+/// On a flow's page: the partitions of the streams in which it was seen.
+pub fn inputs(kit: &Kit, flow: &FlowView) -> Part {
+    let t = kit.t;
+    let sheet = Sheet::plain(&columns(kit), rows(kit, |s| flow.is_fed_by(&s.key)), MAX_ROWS, t);
+    render("inputs", &Sources { t, id: "inputs", title: t.inputs, hint: t.inputs_hint, sheet, empty: t.no_sources })
 }
 
-/// On the status page: the same, worst first.
+/// On the status page: the same, sorted and filtered as the address says.
 pub fn sources(kit: &Kit) -> Part {
-    table(kit, "sources", kit.t.sources, kit.t.worst_first)
+    let t = kit.t;
+    let text = |r: &Row| format!("{} {} {}", r.cluster, r.place, r.reason.0);
+    let sheet = Sheet::new(kit, &View::Status, &columns(kit), rows(kit, |_| true), text, |r| (r.kind.0, &r.kind.1));
+    render("sources", &Sources { t, id: "sources", title: t.sources, hint: t.worst_first, sheet, empty: t.no_sources })
 }
 
-fn table(kit: &Kit, id: &'static str, title: &'static str, hint: &'static str) -> Part {
-    let mut sources: Vec<(State, &SourceView)> =
-        kit.cx.snapshot.sources.iter().map(|s| (source_state(kit, s), s)).collect();
-    sources.sort_by(|a, b| b.0.level.cmp(&a.0.level).then_with(|| a.1.key.cmp(&b.1.key)));
-    let hidden = sources.len().saturating_sub(MAX_ROWS);
-    let rows = sources.into_iter().take(MAX_ROWS).map(|(state, s)| row(kit, state, s)).collect();
-    let more = if hidden > 0 { fill(kit.t.n_more, &[("n", &hidden.to_string())]) } else { String::new() };
-    render(id, &Sources { t: kit.t, id, title, hint, rows, more, empty: kit.t.no_sources })
+fn columns(kit: &Kit) -> [Column<Row>; 9] {
+    let t = kit.t;
+    let word = |key, label, order| Column { key, label, number: false, low: false, order };
+    let number = |key, label, order| Column { key, label, number: true, low: false, order };
+    let low = |column: Column<Row>| Column { low: true, ..column };
+    [
+        word("partition", t.partition, |a: &Row, b: &Row| a.order.cmp(&b.order)),
+        low(word("cluster", t.cluster, |a: &Row, b: &Row| a.cluster.cmp(&b.cluster))),
+        word("state", t.state, |a, b| b.state.level.cmp(&a.state.level)),
+        number("age", t.data_age, |a: &Row, b: &Row| a.seconds.total_cmp(&b.seconds)),
+        low(number("position", t.position, |a: &Row, b: &Row| a.numbers[0].cmp(&b.numbers[0]))),
+        low(number("end", t.end, |a: &Row, b: &Row| a.numbers[1].cmp(&b.numbers[1]))),
+        number("unread", t.unread, |a: &Row, b: &Row| a.numbers[2].cmp(&b.numbers[2])),
+        number("expired", t.expired, |a: &Row, b: &Row| a.numbers[3].cmp(&b.numbers[3])),
+        number("undecodable", t.undecodable, |a: &Row, b: &Row| a.numbers[4].cmp(&b.numbers[4])),
+    ]
+}
+
+/// Worst first.
+fn rows(kit: &Kit, listed: impl Fn(&SourceView) -> bool) -> Vec<Row> {
+    let sources = kit.cx.snapshot.sources.iter().filter(|s| listed(s));
+    let mut rows: Vec<Row> = sources.map(|s| row(kit, source_state(kit, s), s)).collect();
+    rows.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| a.order.cmp(&b.order)));
+    rows
 }
 
 fn row(kit: &Kit, state: State, s: &SourceView) -> Row {
@@ -66,7 +93,7 @@ fn row(kit: &Kit, state: State, s: &SourceView) -> Row {
     let opened = s.state != "opening";
     let trouble = matches!(state.level, Level::Bad | Level::Unknown) || !s.reason.is_empty();
     let reason = if trouble {
-        Html::dots([Html::fill(t.since, &[("time", kit.time(s.since))]), Html::text(&s.reason)])
+        Html::dots([Html::fill(t.since, &[("time", kit.time(s.since))]), kit.cause(&s.reason)])
     } else {
         Html::default()
     };
@@ -87,6 +114,16 @@ fn row(kit: &Kit, state: State, s: &SourceView) -> Row {
         undecodable: number::count(s.undecodable),
         lost: s.expired > 0,
         spoiled: s.undecodable > 0,
+        order: (s.key.stream.to_string(), s.key.partition),
+        seconds: behind.seconds.unwrap_or(-1.0),
+        numbers: [
+            opened.then_some(s.next),
+            s.end,
+            behind.unread.filter(|_| opened),
+            Some(s.expired),
+            Some(s.undecodable),
+        ],
+        kind: (s.state, source_kind(kit, s.state)),
         state,
     }
 }

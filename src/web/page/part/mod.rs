@@ -3,6 +3,7 @@
 mod attention;
 mod books;
 mod chain;
+mod finds;
 mod flows;
 mod frame;
 mod head;
@@ -18,6 +19,7 @@ use askama::Template;
 pub use attention::attention;
 pub use books::{beside, books};
 pub use chain::{map, steps};
+pub use finds::finds;
 pub use flows::flows;
 pub use frame::{menu, pulse};
 pub use head::head;
@@ -31,7 +33,7 @@ pub use windows::{latency, real, windows};
 use super::Part;
 
 /// Renders a part under its id; its template's outermost element carries that id.
-fn render(id: &str, template: &impl Template) -> Part {
+pub fn render(id: &str, template: &impl Template) -> Part {
     Part { id: id.to_owned(), html: to_html(template) }
 }
 

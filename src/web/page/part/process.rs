@@ -15,7 +15,7 @@ struct Cluster {
     kind: &'static str,
     state: State,
     facts: Html,
-    detail: String,
+    detail: Html,
     streams: String,
 }
 
@@ -50,7 +50,7 @@ pub fn clusters(kit: &Kit) -> Part {
                     .map(|id| Html::text(&fill(t.cluster_id, &[("id", id)])))
                     .unwrap_or_default(),
             ]),
-            detail: health.detail.clone(),
+            detail: kit.cause(&health.detail),
             streams: fill(t.n_streams, &[("n", &health.streams.len().to_string())]),
         })
         .collect();

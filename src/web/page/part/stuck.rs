@@ -11,7 +11,7 @@ use crate::web::page::{Part, View};
 use super::render;
 
 /// Rows at most; the count is exact.
-const MAX_STUCK: usize = 20;
+const MAX_STUCK: usize = 10;
 
 struct Row {
     transaction: String,
@@ -28,6 +28,7 @@ struct Stuck {
     t: &'static Texts,
     total: String,
     any: bool,
+    traces: bool,
     rows: Vec<Row>,
     more: String,
     oldest: String,
@@ -55,7 +56,9 @@ pub fn stuck(kit: &Kit, flow: &FlowView) -> Part {
         (None, Some(_)) => t.none_in_flight.to_owned(),
         (None, None) => t.nothing_read_yet.to_owned(),
     };
-    render("stuck", &Stuck { t, total: number::count(flow.stuck_total), any: flow.stuck_total > 0, rows, more, oldest })
+    let (total, any) = (number::count(flow.stuck_total), flow.stuck_total > 0);
+    let traces = rows.iter().any(|r| !r.trace.0.is_empty());
+    render("stuck", &Stuck { t, total, any, traces, rows, more, oldest })
 }
 
 struct Old {

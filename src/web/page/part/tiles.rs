@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use askama::Template;
 
 use crate::snapshot::FlowView;
-use crate::text::i18n::fill;
+use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, Quantity};
 use crate::web::page::Part;
 use crate::web::page::chart::{Chart, Column, spark};
@@ -29,18 +29,22 @@ struct Tile {
 #[derive(Template)]
 #[template(path = "part/tiles.html")]
 struct Tiles {
+    t: &'static Texts,
     label: &'static str,
     tiles: Vec<Tile>,
 }
 
 /// Of the flows of a view. `lead` is the flow whose latency is shown; `single` is set on the page of one flow.
 ///
-/// Stale flows are left out of what is added up, and said; the page of a stale flow shows its frozen numbers as such.
+/// Stale flows are left out of what is added up, and said. Where all are stale, and on the page of one that is, the
+/// frozen numbers are shown as such.
 pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Chart, single: bool) -> Part {
     let stale = |f: &FlowView| f.watermark.is_some() && !is_live(kit, f);
-    let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| single || !stale(f)).collect();
+    let left_out = flows.iter().filter(|f| stale(f)).count();
+    let frozen = left_out > 0 && flows.iter().all(|f| stale(f) || f.watermark.is_none());
+    let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| frozen || !stale(f)).collect();
     let age = if single { data_age(kit, flows) } else { furthest_behind(kit) };
-    let lead = lead.filter(|f| single || !stale(f));
+    let lead = lead.filter(|f| frozen || !stale(f));
     let mut tiles = vec![
         ended(kit, &shown, chart),
         p99(kit, lead, chart, single),
@@ -48,17 +52,16 @@ pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Ch
         age,
         share(kit, &shown, chart),
     ];
-    let left_out = flows.iter().filter(|f| stale(f)).count();
     let note =
-        if single { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
+        if frozen { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
     for (i, tile) in tiles.iter_mut().enumerate() {
         // The age of the data is true whatever it says.
-        if left_out > 0 && i != 3 && (single || i != 1) {
+        if left_out > 0 && i != 3 && (frozen || i != 1) {
             tile.sub = Html::dots([Html::text(&note), std::mem::take(&mut tile.sub)]);
-            tile.level = if single || shown.is_empty() { Level::Unknown } else { tile.level };
+            tile.level = if frozen { Level::Unknown } else { tile.level };
         }
     }
-    render("tiles", &Tiles { label: kit.t.tiles, tiles })
+    render("tiles", &Tiles { t: kit.t, label: kit.t.tiles, tiles })
 }
 
 /// Sum over the flows that know it; `None` where none does.
@@ -240,13 +243,14 @@ fn furthest_behind(kit: &Kit) -> Tile {
         _ => Level::Ok,
     };
     let word = if broken.is_empty() { word } else { broken };
-    Tile {
-        label: t.tile_behind.to_owned(),
-        value: number::duration(age, kit.locale),
-        sub: Html::dots([Html::text(&place), Html::text(&unread), Html::text(&word)]),
-        level,
-        art: strip(kit),
-    }
+    // Where all is well, which one is a hair behind the others changes with every tick: their number says more.
+    let at_end = sources.iter().all(|s| s.state == "at_end");
+    let sub = match level {
+        Level::Ok if at_end => fill(t.all_at_end, &[("n", &number::count(sources.len() as u64))]).into(),
+        Level::Ok => fill(t.n_partitions, &[("n", &number::count(sources.len() as u64))]).into(),
+        _ => Html::dots([Html::text(&place), Html::text(&unread), Html::text(&word)]),
+    };
+    Tile { label: t.tile_behind.to_owned(), value: number::duration(age, kit.locale), sub, level, art: strip(kit) }
 }
 
 /// One cell per source, or the worst of a group where there are many: a glance says whether any is amiss.

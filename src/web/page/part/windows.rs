@@ -9,6 +9,7 @@ use crate::text::number;
 use crate::web::page::Part;
 use crate::web::page::kit::{Html, Kit};
 
+use super::chain::one;
 use super::render;
 
 struct Row {
@@ -96,6 +97,7 @@ struct Real {
 struct Latency {
     t: &'static Texts,
     rows: Vec<LatencyRow>,
+    clock: &'static str,
     empty: &'static str,
 }
 
@@ -115,7 +117,11 @@ pub fn latency(kit: &Kit, flow: &FlowView) -> Part {
         }
     }
     let empty = if flow.watermark.is_none() { t.nothing_read_yet } else { t.no_latency };
-    render("latency", &Latency { t, rows, empty })
+    let clock = one(rows.iter().map(|r| r.clock));
+    if clock.is_some() {
+        rows.iter_mut().for_each(|r| r.clock = "");
+    }
+    render("latency", &Latency { t, rows, clock: clock.unwrap_or(""), empty })
 }
 
 fn latency_row(kit: &Kit, w: &WindowView, index: usize, class: &'static str, l: &LatencyView) -> LatencyRow {

@@ -1,0 +1,131 @@
+//! Who watches groups and dead letters: a thread per cluster, with one connection for both.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::StartError;
+use super::brokers::Clusters;
+use crate::broker::Stop;
+use crate::config::{ClusterConfig, Config};
+use crate::dlq::{self, Board, Mask, NameClass, Rules};
+use crate::loops::{DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
+use crate::run::clock::wall;
+use crate::run::desk::{Asker, Desk, desk};
+use crate::run::supervise::{Stage, Supervisor};
+use crate::snapshot::{DlqBoard, LagBoard, PeekQuestion, Snapshot};
+use crate::store::{AuditLog, TimesFile};
+
+/// Peeks that wait per cluster: people, not programs.
+const PEEKS: usize = 16;
+
+/// Where the watchers write, and what they read.
+pub(super) struct Boards {
+    pub lag: watch::Sender<Arc<LagBoard>>,
+    pub dlq: watch::Sender<Arc<DlqBoard>>,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub audit: Arc<dyn AuditLog>,
+    pub stop: Stop,
+}
+
+/// Peeks of a cluster, by its name.
+pub(super) type Peeks = Vec<(String, Asker<PeekQuestion, PeekAnswer>)>;
+/// The other side of [`Peeks`], in the order of clusters.
+pub(super) type PeekDesks = Vec<Desk<PeekQuestion, PeekAnswer>>;
+
+/// A desk for the peeks of each cluster.
+pub(super) fn peek_desks(config: &Config) -> (Peeks, PeekDesks) {
+    let made = config.clusters.iter().map(|cluster| {
+        let (asker, questions) = desk(PEEKS);
+        ((cluster.name.clone(), asker), questions)
+    });
+    made.unzip()
+}
+
+impl Clusters {
+    /// Starts one watcher per cluster; each takes the desk of its place.
+    pub(super) fn watch(
+        &self,
+        supervisor: &mut Supervisor,
+        config: &Config,
+        desks: PeekDesks,
+        boards: &Boards,
+    ) -> Result<(), StartError> {
+        if !config.lag.enabled {
+            return Ok(()); // whoever asks is told that nobody answers here
+        }
+        let times = times(&config.data_dir.join("times.redb"));
+        for (slot, (cluster, questions)) in config.clusters.iter().zip(desks).enumerate() {
+            let watcher = LagLoop {
+                cluster: cluster.name.clone(),
+                kind: cluster.kind.name(),
+                observe: self.observer(config, cluster)?,
+                spec: config.lag.clone(),
+                streams: config.streams_of(&cluster.name),
+                times: times.clone(),
+                letters: Some(letters(config, cluster, questions, boards)?),
+                snapshots: boards.snapshots.clone(),
+                slot,
+                out: boards.lag.clone(),
+                now: wall,
+                stop: boards.stop.clone(),
+            };
+            let asked = boards.stop.clone();
+            supervisor.thread(
+                &format!("watch-{}", cluster.name),
+                Stage::Read,
+                move || asked.set(),
+                move || {
+                    watcher.run();
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Which streams of a cluster hold dead letters.
+pub(super) fn rules(config: &Config, cluster: &ClusterConfig) -> Result<Rules, StartError> {
+    dlq_rules(&config.dlq, &config.streams_of(&cluster.name)).map_err(|e| StartError::Config(format!("[dlq]: {e}")))
+}
+
+/// Streams that are surveyed although no group has committed on them: dead letters, and what redrives remember.
+pub(super) fn watched(rules: &Rules) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+    let rules = rules.clone();
+    Arc::new(move |name| {
+        rules.exact.contains(name)
+            || rules.patterns.is_match(name)
+            || name.starts_with(dlq::OWN_PREFIX)
+            || (rules.conventions
+                && !rules.others.contains(name)
+                && matches!(dlq::name_class(name), NameClass::Sure | NameClass::Perhaps))
+    })
+}
+
+fn letters(
+    config: &Config,
+    cluster: &ClusterConfig,
+    peeks: Desk<PeekQuestion, PeekAnswer>,
+    boards: &Boards,
+) -> Result<DlqKeeper, StartError> {
+    let streams = config.streams_of(&cluster.name);
+    Ok(DlqKeeper {
+        cluster: cluster.name.as_str().into(),
+        board: Board::new(cluster.name.as_str(), rules(config, cluster)?),
+        reader: Reader::new(&streams, Arc::new(config.limits.clone())),
+        peek: config.dlq.peek,
+        mask: Mask::new(&config.dlq.mask).map_err(|e| StartError::Config(format!("[dlq] mask: {e}")))?,
+        peeks,
+        audit: Arc::clone(&boards.audit),
+        out: boards.dlq.clone(),
+        now: wall,
+    })
+}
+
+/// The cache of record times. Without it ages are learned anew after a start.
+fn times(path: &Path) -> Option<Arc<Mutex<TimesFile>>> {
+    let opened = TimesFile::open(path).inspect_err(|error| tracing::warn!(%error, "no cache of record times"));
+    opened.ok().map(|file| Arc::new(Mutex::new(file)))
+}

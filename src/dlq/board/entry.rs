@@ -1,0 +1,139 @@
+//! One stream of the board: what a survey says of it, and its view.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Entry, Facts, REFUSED, Rules, own_group};
+use crate::model::{MICROS_PER_SECOND, Survey, Timestamp, TopicFacts};
+use crate::snapshot::DlqStream;
+
+impl Entry {
+    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
+        self.refused.as_ref().is_some_and(|(at, _)| now.since(*at) < REFUSED)
+    }
+
+    pub(super) fn take(
+        &mut self,
+        topic: &TopicFacts,
+        group: Option<String>,
+        positions: Result<HashMap<u32, u64>, ()>,
+        survey: &Survey,
+    ) {
+        if self.incarnation != topic.id && !self.incarnation.is_empty() {
+            self.tracked.made_anew();
+            (self.looked, self.times, self.settled, self.markers, self.sent) = Default::default();
+        }
+        self.incarnation.clone_from(&topic.id);
+        // Another group means other positions: what moved between the two was handled by nobody.
+        if self.group != group && self.group.is_some() && group.is_some() {
+            for (n, facts) in &mut self.tracked.partitions {
+                facts.committed = positions.as_ref().ok().and_then(|all| all.get(n).copied());
+            }
+        }
+        // Markers and positions are of one redrive only where the group is ours.
+        let ours = group.as_deref() == Some(own_group(&topic.name).as_str());
+        self.group = group;
+        self.group_unknown = positions.is_err();
+        self.faults.clear();
+        let mut as_of = None;
+        for (n, p) in (0u32..).zip(&topic.partitions) {
+            let (Some(start), Some(end)) = (p.start, p.end.or(p.stable_end)) else {
+                self.faults
+                    .push(format!("partition {n}: {}", if p.fault.is_empty() { "not answered" } else { &p.fault }));
+                continue;
+            };
+            let before = self.tracked.partitions.get(&n).and_then(|f| f.committed);
+            let committed = positions.as_ref().map_or(before, |all| all.get(&n).copied());
+            let settled = self.settled.as_ref().filter(|_| ours);
+            let settled = settled.map(|settled| move |from, to| settled.within(n, from, to));
+            let settled = settled.as_ref().map(|f| f as &dyn Fn(u64, u64) -> u64);
+            self.tracked.learn(n, Facts { start, end, committed, ahead: 0 }, settled);
+            self.looked.expire(n, start);
+            as_of = Some(as_of.map_or(p.at, |at: Timestamp| at.min(p.at)));
+        }
+        self.as_of = as_of.or(self.as_of);
+        self.redrove();
+        if self.group_unknown {
+            self.faults.push("the positions of the redrive group are not known".into());
+        }
+        self.tracked.sample(survey.ended, self.unhandled());
+    }
+
+    /// Copies that were sent since the last survey; what was sent before the first one is not news.
+    fn redrove(&mut self) {
+        let unread = self.markers.as_ref().is_some_and(|(_, end, next)| next < end);
+        let sent = match (&self.settled, &self.markers) {
+            (Some(settled), _) => Some(settled.sent()),
+            (None, None) => Some(0),
+            (None, Some(_)) => None,
+        };
+        match (self.sent, sent) {
+            (Some(before), Some(sent)) => {
+                self.tracked.redriven += sent.saturating_sub(before);
+                self.sent = Some(sent.max(before));
+            }
+            // The first reading is complete only once all that was there has been read.
+            (None, Some(sent)) if !unread => self.sent = Some(sent),
+            _ => {}
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Facts) -> u64) -> Option<u64> {
+        let partitions = &self.tracked.partitions;
+        (!partitions.is_empty()).then(|| partitions.values().map(of).sum())
+    }
+
+    pub(super) fn unhandled(&self) -> Option<u64> {
+        if self.group_unknown { None } else { self.sum(Facts::unhandled) }
+    }
+
+    /// When the oldest unhandled letter was written; `None` where one of the partitions does not say.
+    fn oldest(&self) -> Option<Timestamp> {
+        let waiting = self.tracked.partitions.iter().filter(|(_, f)| f.unhandled() > 0);
+        let times =
+            waiting.map(|(n, f)| self.times.get(n).filter(|(at, _)| *at == f.first_unhandled()).and_then(|(_, t)| *t));
+        times.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    pub(super) fn view(
+        &self,
+        cluster: &str,
+        name: &Arc<str>,
+        answering: bool,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> DlqStream {
+        let [by_error, by_source, by_group] = self.looked.by();
+        let mut faults = self.faults.clone();
+        let not_looked_at = match &self.refused {
+            Some((_, why)) => format!("letters were not looked at: {why}"),
+            None if rules.letters == 0 => "letters were not looked at: [dlq] letters = 0".to_owned(),
+            None => String::new(),
+        };
+        faults.extend(Some(not_looked_at).filter(|f| !f.is_empty()));
+        let age = |at: Timestamp| (now.since(at).max(0)) as f64 / MICROS_PER_SECOND as f64;
+        DlqStream {
+            cluster: cluster.to_owned(),
+            stream: Arc::clone(name),
+            found_by: self.found_by,
+            as_of: self.as_of,
+            answering,
+            retained: self.sum(|f| f.end.saturating_sub(f.start)),
+            unhandled: self.unhandled(),
+            redrive_group: self.group.clone(),
+            inflow_per_minute: self.tracked.inflow_per_minute(),
+            oldest_unhandled_age_seconds: self.oldest().map(age),
+            expired: self.tracked.expired,
+            inflow_total: self.tracked.inflow,
+            redriven_total: self.tracked.redriven,
+            windows: self.tracked.windows(),
+            trend: self.tracked.trend(),
+            by_error,
+            by_source,
+            by_group,
+            looked_at: self.looked.len(),
+            newest: self.looked.newest(),
+            fault: faults.join("; "),
+        }
+    }
+}

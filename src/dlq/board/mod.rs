@@ -1,0 +1,324 @@
+//! The board of one cluster: takes surveys, says what it would like to be told more, and makes the views.
+
+mod entry;
+mod group;
+mod rules;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::breakdown::Looked;
+use super::find::{NameClass, name_class};
+use super::settled::{Settled, marker_stream};
+use super::tracked::{Facts, Tracked};
+use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
+use crate::snapshot::{DlqStream, FoundBy, LetterView};
+pub use group::own_group;
+use group::{chosen, positions};
+pub use rules::Rules;
+
+/// Letters asked for in one read.
+const READ: u64 = 500;
+/// Streams whose name only suggests dead letters, named on the page.
+const SUGGESTIONS: usize = 100;
+/// After a refused read a stream is left alone for so long.
+const REFUSED: i64 = 60 * MICROS_PER_SECOND;
+/// A stream whose name only suggests dead letters is looked into again after so long.
+const ASK_AGAIN: i64 = 600 * MICROS_PER_SECOND;
+
+/// A stretch of letters that the board would like to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadWish {
+    /// Stream.
+    pub stream: Arc<str>,
+    /// Partition.
+    pub partition: u32,
+    /// From here.
+    pub from: u64,
+    /// At most so many.
+    pub count: usize,
+}
+
+/// A stretch of markers of handled letters that the board would like to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkerWish {
+    /// The stream of dead letters.
+    pub of: Arc<str>,
+    /// The stream of ours with the markers; it has one partition.
+    pub stream: Arc<str>,
+    /// From here.
+    pub from: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    found_by: FoundBy,
+    incarnation: String,
+    tracked: Tracked,
+    looked: Looked,
+    group: Option<String>,
+    /// The positions of the group could not be learned.
+    group_unknown: bool,
+    as_of: Option<Timestamp>,
+    faults: Vec<String>,
+    refused: Option<(Timestamp, String)>,
+    /// By partition: a position and the record time of the first letter there.
+    times: HashMap<u32, (u64, Option<Timestamp>)>,
+    /// Letters that our redrive settled one by one; `None`: there are no markers, or they were not read yet.
+    settled: Option<Settled>,
+    /// The marker stream: name, end, next position to read.
+    markers: Option<(Arc<str>, u64, u64)>,
+    /// Copies that were sent, as of the last survey; `None`: not known yet.
+    sent: Option<u64>,
+}
+
+/// Dead letters of one cluster.
+#[derive(Debug)]
+pub struct Board {
+    cluster: String,
+    rules: Rules,
+    streams: BTreeMap<Arc<str>, Entry>,
+    retry: Vec<Arc<str>>,
+    /// Names that only suggest dead letters, and when they were looked into last.
+    perhaps: BTreeMap<Arc<str>, (Timestamp, Vec<(u32, u64)>)>,
+    /// Ends that can be read, by stream and partition.
+    stable: HashMap<(Arc<str>, u32), u64>,
+    dropped: u64,
+    answering: bool,
+    at: Timestamp,
+}
+
+impl Board {
+    /// An empty one.
+    #[must_use]
+    pub fn new(cluster: impl Into<String>, rules: Rules) -> Self {
+        Self {
+            cluster: cluster.into(),
+            rules,
+            streams: BTreeMap::new(),
+            retry: Vec::new(),
+            perhaps: BTreeMap::new(),
+            stable: HashMap::new(),
+            dropped: 0,
+            answering: false,
+            at: Timestamp(0),
+        }
+    }
+
+    /// How a stream comes to be watched; `None`: it does not.
+    fn found(&self, name: &str, by_config: bool) -> Option<FoundBy> {
+        let rules = &self.rules;
+        if rules.exact.contains(name) {
+            return Some(FoundBy::Config);
+        }
+        if rules.others.contains(name) || name.starts_with(super::OWN_PREFIX) {
+            return None;
+        }
+        if rules.patterns.is_match(name) {
+            return Some(FoundBy::Config);
+        }
+        if by_config {
+            return Some(FoundBy::TopicConfig);
+        }
+        (rules.conventions && name_class(name) == NameClass::Sure).then_some(FoundBy::Name)
+    }
+
+    /// Takes a survey. One that was not answered freezes what is known.
+    pub fn absorb(&mut self, survey: &Survey) {
+        self.answering = survey.answered;
+        self.at = survey.ended;
+        if !survey.answered {
+            return;
+        }
+        // What the survey does not name is gone; a stream that was accepted by its headers stays accepted.
+        let accepted: HashSet<Arc<str>> =
+            self.streams.iter().filter(|(_, e)| e.found_by == FoundBy::Headers).map(|(n, _)| Arc::clone(n)).collect();
+        let mut present: HashMap<&str, usize> = HashMap::new();
+        (self.dropped, self.retry) = (0, Vec::new());
+        let mut suggested = BTreeMap::new();
+        for (at, topic) in survey.topics.iter().enumerate() {
+            let by_headers = accepted.contains(&topic.name).then_some(FoundBy::Headers);
+            match self.found(&topic.name, topic.dead_letters).or(by_headers) {
+                Some(_) if present.len() >= self.rules.streams => self.dropped += 1,
+                Some(found_by) => {
+                    present.insert(&topic.name, at);
+                    self.streams.entry(Arc::clone(&topic.name)).or_default().found_by = found_by;
+                }
+                None => match name_class(&topic.name) {
+                    NameClass::Retry => self.retry.push(Arc::clone(&topic.name)),
+                    NameClass::Perhaps
+                        if self.rules.conventions
+                            && suggested.len() < SUGGESTIONS
+                            && !self.rules.others.contains(&*topic.name) =>
+                    {
+                        let ends = topic
+                            .partitions
+                            .iter()
+                            .zip(0..)
+                            .filter_map(|(p, n)| Some((n, p.stable_end.or(p.end)?.checked_sub(1)?.max(p.start?))));
+                        let asked = self.perhaps.get(&topic.name).map_or(Timestamp(i64::MIN), |(at, _)| *at);
+                        suggested.insert(Arc::clone(&topic.name), (asked, ends.collect()));
+                    }
+                    _ => {}
+                },
+            }
+        }
+        self.perhaps = suggested;
+        self.streams.retain(|name, _| present.contains_key(&**name));
+        let positions = positions(survey, &present);
+        self.stable.clear();
+        let ends: HashMap<&str, u64> = survey
+            .topics
+            .iter()
+            .filter(|t| t.name.starts_with(super::OWN_PREFIX))
+            .filter_map(|t| Some((&*t.name, t.partitions.first()?.stable_end?)))
+            .collect();
+        for (name, entry) in &mut self.streams {
+            let Some(at) = present.get(&**name) else { continue };
+            let topic = &survey.topics[*at];
+            let marker = marker_stream(name);
+            entry.markers = ends.get_key_value(marker.as_str()).map(|(stream, end)| {
+                let next = entry.markers.as_ref().map_or(0, |(_, _, next)| *next);
+                (Arc::from(*stream), *end, next)
+            });
+            let (group, of_group) = chosen(name, &self.rules.redrive_group, survey, positions.get(at));
+            entry.take(topic, group, of_group, survey);
+            for (n, p) in (0u32..).zip(&topic.partitions) {
+                if let Some(end) = p.stable_end.or(p.end) {
+                    self.stable.insert((Arc::clone(name), n), end);
+                }
+            }
+        }
+    }
+
+    /// Positions whose record time is not known, as [`crate::dlq`] asks for them: the first unhandled letter of each partition.
+    #[must_use]
+    pub fn questions(&self, most: usize) -> Vec<(Arc<str>, u32, u64)> {
+        let mut asked = Vec::new();
+        for (name, entry) in self.streams.iter().filter(|(_, e)| !e.is_refused(self.at)) {
+            for (n, facts) in entry.tracked.partitions.iter().filter(|(_, f)| f.unhandled() > 0) {
+                let at = facts.first_unhandled();
+                if asked.len() < most && entry.times.get(n).is_none_or(|(known, time)| *known != at || time.is_none()) {
+                    asked.push((Arc::clone(name), *n, at));
+                }
+            }
+        }
+        asked
+    }
+
+    /// The answers to [`Self::questions`].
+    pub fn told(&mut self, asked: &[(Arc<str>, u32, u64)], answers: &[Option<Option<TimedPosition>>]) {
+        for ((stream, partition, at), answer) in asked.iter().zip(answers) {
+            let Some(entry) = self.streams.get_mut(stream) else { continue };
+            if let Some(found) = answer {
+                entry.times.insert(*partition, (*at, found.map(|f| f.time)));
+            }
+        }
+    }
+
+    /// What is to be read next for the breakdown, stream by stream; then samples of streams whose name only suggests dead letters.
+    #[must_use]
+    pub fn wishes(&self, most: usize) -> Vec<ReadWish> {
+        let mut wishes = Vec::new();
+        if self.rules.letters == 0 {
+            return wishes;
+        }
+        for (name, entry) in self.streams.iter().filter(|(_, e)| !e.is_refused(self.at)) {
+            let share = (self.rules.letters / entry.tracked.partitions.len().max(1)).max(1) as u64;
+            for (n, facts) in &entry.tracked.partitions {
+                let end = self.stable.get(&(Arc::clone(name), *n)).copied().unwrap_or(facts.end);
+                let from =
+                    entry.looked.next.get(n).copied().unwrap_or(0).max(facts.start).max(end.saturating_sub(share));
+                if from < end && wishes.len() < most {
+                    let count = usize::try_from(READ.min(end - from)).unwrap_or(1);
+                    wishes.push(ReadWish { stream: Arc::clone(name), partition: *n, from, count });
+                }
+            }
+        }
+        for (name, (asked, ends)) in &self.perhaps {
+            if self.at.0.saturating_sub(asked.0) >= ASK_AGAIN && wishes.len() < most {
+                let one = ends.iter().max_by_key(|(_, end)| *end);
+                wishes.extend(one.map(|(n, at)| ReadWish {
+                    stream: Arc::clone(name),
+                    partition: *n,
+                    from: *at,
+                    count: 1,
+                }));
+            }
+        }
+        wishes
+    }
+
+    /// Letters that were read for a wish; `next` is where to go on.
+    pub fn read(&mut self, wish: &ReadWish, letters: Vec<LetterView>, next: u64) {
+        if let Some((asked, _)) = self.perhaps.get_mut(&wish.stream) {
+            *asked = self.at;
+            if letters.iter().any(|l| !l.family.is_empty()) {
+                self.perhaps.remove(&wish.stream);
+                let entry = Entry { found_by: FoundBy::Headers, ..Entry::default() };
+                self.streams.insert(Arc::clone(&wish.stream), entry);
+            }
+            return;
+        }
+        let Some(entry) = self.streams.get_mut(&wish.stream) else { return };
+        entry.refused = None;
+        for letter in letters {
+            entry.looked.push(letter, self.rules.letters);
+        }
+        // A stretch that brings nothing must not be asked for again and again.
+        entry.looked.next.insert(wish.partition, next.max(wish.from + 1));
+    }
+
+    /// A read was refused: the stream says why and is left alone for a while.
+    pub fn refused(&mut self, stream: &str, why: impl Into<String>) {
+        if let Some(entry) = self.streams.get_mut(stream) {
+            entry.refused = Some((self.at, why.into()));
+        } else if let Some((asked, _)) = self.perhaps.get_mut(stream) {
+            *asked = self.at;
+        }
+    }
+
+    /// Markers of handled letters that were not read yet.
+    #[must_use]
+    pub fn marker_wishes(&self) -> Vec<MarkerWish> {
+        let unread = |(of, e): (&Arc<str>, &Entry)| {
+            let (stream, end, next) = e.markers.as_ref()?;
+            (next < end && !e.is_refused(self.at)).then(|| MarkerWish {
+                of: Arc::clone(of),
+                stream: Arc::clone(stream),
+                from: *next,
+            })
+        };
+        self.streams.iter().filter_map(unread).collect()
+    }
+
+    /// Markers that were read for a wish, in order; `next` is where to go on. They count from the next survey on.
+    pub fn marked<'a>(&mut self, of: &str, records: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>, next: u64) {
+        let Some(entry) = self.streams.get_mut(of) else { return };
+        let settled = entry.settled.get_or_insert_with(|| Settled::new(entry.incarnation.clone()));
+        for (key, value) in records {
+            settled.load(key, value);
+        }
+        if let Some((_, _, at)) = &mut entry.markers {
+            *at = next.max(*at + 1);
+        }
+    }
+
+    /// The views, and how many streams were left out.
+    #[must_use]
+    pub fn views(&self) -> (Vec<Arc<DlqStream>>, u64) {
+        let view = |(name, entry): (&Arc<str>, &Entry)| {
+            Arc::new(entry.view(&self.cluster, name, self.answering, self.at, &self.rules))
+        };
+        (self.streams.iter().map(view).collect(), self.dropped)
+    }
+
+    /// Streams whose records wait for another try, and those whose name only suggests dead letters.
+    #[must_use]
+    pub fn beside(&self) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        (self.retry.clone(), self.perhaps.keys().cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Surveys of a small cluster, by hand.
+
+use regex::RegexSet;
+
+use super::*;
+use crate::model::{Committed, GroupFacts, PartitionFacts, TopicFacts};
+
+fn partition(start: u64, end: u64) -> PartitionFacts {
+    PartitionFacts { start: Some(start), stable_end: Some(end), end: Some(end), ..PartitionFacts::default() }
+}
+
+fn topic(name: &str, partitions: &[(u64, u64)]) -> TopicFacts {
+    let partitions = partitions.iter().map(|(s, e)| partition(*s, *e)).collect();
+    TopicFacts { name: name.into(), id: "id-1".into(), partitions, ..TopicFacts::default() }
+}
+
+fn group(name: &str, committed: &[(u32, u32, u64)]) -> GroupFacts {
+    let committed =
+        committed.iter().map(|&(topic, partition, next)| Committed { topic, partition, next, committed_at: None });
+    GroupFacts { name: name.into(), committed: Some(committed.collect()), ..GroupFacts::default() }
+}
+
+fn survey(second: i64, topics: Vec<TopicFacts>, groups: Vec<GroupFacts>) -> Survey {
+    let ended = Timestamp::from_seconds(second);
+    Survey { began: ended, ended, answered: true, topics, groups, ..Survey::default() }
+}
+
+fn view(board: &Board, name: &str) -> DlqStream {
+    (**board.views().0.iter().find(|s| *s.stream == *name).unwrap()).clone()
+}
+
+fn letter(partition: u32, position: u64, family: &'static str) -> LetterView {
+    LetterView { partition, position, family, error: "E".into(), ..LetterView::default() }
+}
+
+#[test]
+fn streams_are_found_and_told_how() {
+    let rules = Rules {
+        exact: ["odd".to_owned()].into(),
+        patterns: RegexSet::new(["^morgue"]).unwrap(),
+        others: ["live.dlq".to_owned()].into(),
+        ..Rules::default()
+    };
+    let mut board = Board::new("main", rules);
+    let names = [
+        "odd",
+        "morgue.a",
+        "orders.dlq",
+        "live.dlq",
+        "orders",
+        "orders-retry-0",
+        "a.errors",
+        "streamgauge.redriven.x.dlq",
+    ];
+    let mut topics: Vec<_> = names.iter().map(|n| topic(n, &[(0, 5)])).collect();
+    topics.push(TopicFacts { dead_letters: true, ..topic("plain", &[(0, 1)]) });
+    board.absorb(&survey(0, topics, vec![]));
+    let found: Vec<_> = board.views().0.iter().map(|s| (s.stream.to_string(), s.found_by)).collect();
+    let want = [
+        ("morgue.a", FoundBy::Config),
+        ("odd", FoundBy::Config),
+        ("orders.dlq", FoundBy::Name),
+        ("plain", FoundBy::TopicConfig),
+    ];
+    assert_eq!(found, want.map(|(n, f)| (n.to_owned(), f)));
+    let (retry, perhaps) = board.beside();
+    assert_eq!((retry.len(), perhaps.len()), (1, 1));
+    // The headers of its newest record tell.
+    let wish = board.wishes(100).into_iter().find(|w| *w.stream == *"a.errors").unwrap();
+    assert_eq!((wish.from, wish.count), (4, 1));
+    board.read(&wish, vec![letter(0, 4, "connect")], 5);
+    assert!(board.wishes(100).iter().all(|w| *w.stream != *"a.errors"));
+    board.absorb(&survey(5, vec![topic("a.errors", &[(0, 5)])], vec![]));
+    assert_eq!(view(&board, "a.errors").found_by, FoundBy::Headers);
+    assert_eq!(board.views().0.len(), 1, "what the cluster no longer has is gone");
+}
+
+#[test]
+fn five_numbers_with_and_without_a_group() {
+    let mut board = Board::new("main", Rules::default());
+    let topics = || vec![topic("a.dlq", &[(10, 100), (0, 50)])];
+    board.absorb(&survey(0, topics(), vec![]));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.retained, v.unhandled, v.redrive_group), (Some(140), Some(140), None));
+    assert_eq!(v.oldest_unhandled_age_seconds, None, "nobody has asked yet");
+
+    // Two strangers commit on it: none of them is the one.
+    let strangers = vec![group("x", &[(0, 0, 20)]), group("y", &[(0, 0, 30)])];
+    board.absorb(&survey(5, topics(), strangers));
+    assert_eq!(view(&board, "a.dlq").redrive_group, None);
+    board.absorb(&survey(10, topics(), vec![group("x", &[(0, 0, 20)])]));
+    assert_eq!(view(&board, "a.dlq").unhandled, Some(130));
+
+    let ours = vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 40), (0, 1, 50)]), group("x", &[(0, 0, 20)])];
+    board.absorb(&survey(15, topics(), ours));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.redrive_group.as_deref()), (Some(60), Some("streamgauge.redrive.a.dlq")));
+    let asked = board.questions(10);
+    assert_eq!(asked, [(Arc::from("a.dlq"), 0, 40)]);
+    board.told(&asked, &[Some(Some(TimedPosition { position: 41, time: Timestamp::from_seconds(3) }))]);
+    assert_eq!(view(&board, "a.dlq").oldest_unhandled_age_seconds, Some(12.0));
+    assert!(board.questions(10).is_empty(), "asked once per position");
+
+    // The group's positions are not answered: unknown, not 0 and not the old number.
+    let unknown = GroupFacts { name: "streamgauge.redrive.a.dlq".into(), ..GroupFacts::default() };
+    board.absorb(&survey(20, topics(), vec![unknown]));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.retained), (None, Some(140)));
+    assert!(v.fault.contains("not known"), "{}", v.fault);
+    board.absorb(&Survey { answered: false, ended: Timestamp::from_seconds(25), ..Survey::default() });
+    let v = view(&board, "a.dlq");
+    assert!(!v.answering && v.retained == Some(140), "frozen");
+}
+
+#[test]
+fn letters_settled_one_by_one_are_not_depth() {
+    let mut board = Board::new("main", Rules::default());
+    let of = |second, markers: u64| {
+        let topics = vec![topic("a.dlq", &[(0, 100)]), topic("streamgauge.redriven.a.dlq", &[(0, markers)])];
+        survey(second, topics, vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 10)])])
+    };
+    let mut log = Settled::new("id-1");
+    (20..45).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let feed = |board: &mut Board, log: &mut Settled, next| {
+        assert_eq!(board.marker_wishes().iter().map(|w| (w.from, &*w.of)).collect::<Vec<_>>(), [(next - 1, "a.dlq")]);
+        let records = log.take_touched();
+        board.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), next);
+    };
+    board.absorb(&of(0, 1));
+    feed(&mut board, &mut log, 1);
+    board.absorb(&of(5, 1));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.redriven_total, v.expired), (Some(65), 0, 0), "sent before we watched");
+    log.mark(0, 50, crate::dlq::Fate::Sent);
+    log.mark(0, 51, crate::dlq::Fate::Passed);
+    board.absorb(&of(10, 2));
+    feed(&mut board, &mut log, 2);
+    board.absorb(&of(15, 2));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.redriven_total), (Some(63), 1), "passed over is handled and not redriven");
+}
+
+#[test]
+fn letters_are_looked_at_from_the_newest_on_and_refusals_are_told() {
+    let mut board = Board::new("main", Rules { letters: 100, ..Rules::default() });
+    board.absorb(&survey(0, vec![topic("a.dlq", &[(0, 1_000), (0, 20)])], vec![]));
+    let wishes = board.wishes(10);
+    let brief: Vec<_> = wishes.iter().map(|w| (w.partition, w.from, w.count)).collect();
+    assert_eq!(brief, [(0, 950, 50), (1, 0, 20)]);
+    board.read(&wishes[0], (950..1_000).map(|n| letter(0, n, "spring")).collect(), 1_000);
+    assert_eq!(board.wishes(10).len(), 1);
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.looked_at, v.by_error), (50, vec![("E".to_owned(), 50)]));
+    board.refused("a.dlq", "no right to read");
+    assert!(board.wishes(10).is_empty() && board.questions(10).is_empty());
+    assert!(view(&board, "a.dlq").fault.contains("no right to read"));
+    board.absorb(&survey(61, vec![topic("a.dlq", &[(0, 1_000), (0, 20)])], vec![]));
+    assert_eq!(board.wishes(10).len(), 1, "asked again after a while");
+}
+
+#[test]
+fn streams_are_bounded_and_counted() {
+    let mut board = Board::new("main", Rules { streams: 2, ..Rules::default() });
+    board.absorb(&survey(0, (0..5).map(|n| topic(&format!("{n}.dlq"), &[(0, 1)])).collect(), vec![]));
+    let (views, dropped) = board.views();
+    assert_eq!((views.len(), dropped), (2, 3));
+}
+
+#[test]
+fn a_stream_made_anew_starts_afresh() {
+    let mut board = Board::new("main", Rules::default());
+    board.absorb(&survey(0, vec![topic("a.dlq", &[(0, 500)])], vec![]));
+    let anew = TopicFacts { id: "id-2".into(), ..topic("a.dlq", &[(0, 7)]) };
+    board.absorb(&survey(5, vec![anew], vec![]));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.retained, v.inflow_total, v.expired), (Some(7), 7, 0));
+}

@@ -1,0 +1,204 @@
+//! Keeps the board of dead letters of one cluster. The loop that surveys the cluster owns the connection and calls
+//! in: [`DlqKeeper::absorb`] after each survey, [`DlqKeeper::attend`] in place of its pause until the next one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::letters::Reader;
+use crate::broker::{Observe, Stop};
+use crate::dlq::{Board, MarkerWish, Mask, ReadWish};
+use crate::model::{Survey, Timestamp};
+use crate::run::desk::Desk;
+use crate::snapshot::{DlqBoard, PeekQuestion, Peeked, PeekedLetter};
+use crate::store::{AuditEntry, AuditLog};
+
+/// Time for reading letters after one survey: a lag that is late because of a breakdown helps nobody.
+const READ_BUDGET: Duration = Duration::from_millis(1_000);
+/// Time for one read within it.
+const READ_DEADLINE: Duration = Duration::from_millis(2_000);
+/// Time for asking when the oldest letters were written.
+const AGE_DEADLINE: Duration = Duration::from_millis(3_000);
+/// Oldest letters asked for after one survey: one request per broker.
+const AGES: usize = 2_000;
+/// Stretches planned at once.
+const WISHES: usize = 200;
+/// Bytes of one read.
+const READ_BYTES: usize = 4 << 20;
+/// Markers in one read: 1 KiB each.
+const MARKERS: usize = 1_000;
+/// Letters of one peek.
+const PEEK_LETTERS: usize = 50;
+/// Bytes read for one peek.
+const PEEK_BYTES: usize = 8 << 20;
+/// Characters shown of a payload, and of a header.
+const PEEK_CHARS: (usize, usize) = (20_000, 2_000);
+/// How often a pause looks whether the process is to stop.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Answer to a peek: the letters, or why there are none, in words.
+pub type PeekAnswer = Result<Peeked, String>;
+
+/// Keeps the dead letters of one cluster.
+pub struct DlqKeeper {
+    /// Cluster by name.
+    pub cluster: Arc<str>,
+    /// The numbers.
+    pub board: Board,
+    /// Reads letters: headers, transaction.
+    pub reader: Reader,
+    /// Whether payloads may be looked at: `[dlq] peek`.
+    pub peek: bool,
+    /// What a peek hides.
+    pub mask: Mask,
+    /// Questions of people.
+    pub peeks: Desk<PeekQuestion, PeekAnswer>,
+    /// Every peek is noted here before it is answered.
+    pub audit: Arc<dyn AuditLog>,
+    /// To snapshots; shared by the keepers of all clusters, each replaces its own part.
+    pub out: watch::Sender<Arc<DlqBoard>>,
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+}
+
+impl DlqKeeper {
+    /// Takes a survey, asks for what it makes worth knowing, and publishes.
+    pub fn absorb(&mut self, survey: &Survey, observe: &mut dyn Observe) {
+        self.board.absorb(survey);
+        if survey.answered {
+            let until = Instant::now() + READ_BUDGET;
+            let asked = self.board.questions(AGES);
+            if !asked.is_empty() {
+                let answers = observe.first_records(&asked, AGE_DEADLINE);
+                self.board.told(&asked, &answers);
+            }
+            for wish in self.board.marker_wishes() {
+                self.read_markers(&wish, observe, until);
+            }
+            while Instant::now() < until {
+                let wishes = self.board.wishes(WISHES);
+                if wishes.is_empty() {
+                    break;
+                }
+                for wish in wishes {
+                    if Instant::now() >= until {
+                        break;
+                    }
+                    self.read_letters(&wish, observe);
+                }
+            }
+        }
+        self.publish();
+    }
+
+    fn read_markers(&mut self, wish: &MarkerWish, observe: &mut dyn Observe, until: Instant) {
+        let mut from = wish.from;
+        while Instant::now() < until {
+            match observe.records(&wish.stream, 0, from, MARKERS, READ_BYTES, READ_DEADLINE) {
+                Ok(stretch) => {
+                    let pairs =
+                        stretch.records.iter().map(|r| (r.key.as_deref().unwrap_or_default(), r.payload.as_deref()));
+                    self.board.marked(&wish.of, pairs, stretch.next);
+                    from = stretch.next.max(from + 1);
+                    if stretch.at_end {
+                        return;
+                    }
+                }
+                Err(why) => return self.board.refused(&wish.of, format!("{}: {why}", wish.stream)),
+            }
+        }
+    }
+
+    fn read_letters(&mut self, wish: &ReadWish, observe: &mut dyn Observe) {
+        match observe.records(&wish.stream, wish.partition, wish.from, wish.count, READ_BYTES, READ_DEADLINE) {
+            Ok(stretch) => {
+                let letters = stretch.records.iter().map(|r| self.reader.view(r)).collect();
+                self.board.read(wish, letters, stretch.next);
+            }
+            Err(why) => self.board.refused(&wish.stream, why),
+        }
+    }
+
+    fn publish(&self) {
+        let (views, dropped) = self.board.views();
+        let (retry, suggested) = self.board.beside();
+        self.out.send_modify(|board| {
+            let mine = |cluster: &str| *cluster == *self.cluster;
+            let named =
+                |names: Vec<Arc<str>>| names.into_iter().map(|n| (self.cluster.to_string(), n)).collect::<Vec<_>>();
+            let mut new = DlqBoard { dropped_by: board.dropped_by.clone(), ..DlqBoard::default() };
+            new.streams = board.streams.iter().filter(|s| !mine(&s.cluster)).cloned().chain(views).collect();
+            new.streams.sort_by(|a, b| (&a.cluster, &a.stream).cmp(&(&b.cluster, &b.stream)));
+            let others = |of: &[(String, Arc<str>)]| of.iter().filter(|(c, _)| !mine(c)).cloned().collect::<Vec<_>>();
+            new.retry = [others(&board.retry), named(retry)].concat();
+            new.suggested = [others(&board.suggested), named(suggested)].concat();
+            new.dropped_by.insert(self.cluster.to_string(), dropped);
+            new.dropped = new.dropped_by.values().sum();
+            *board = Arc::new(new);
+        });
+    }
+
+    /// Answers peeks until `until`: the pause of the loop that calls.
+    pub fn attend(&mut self, observe: &mut dyn Observe, until: Instant, stop: &Stop) {
+        while !stop.is_set() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if let Some(asked) = self.peeks.next(left.min(LOOK_UP)) {
+                let within = asked.until.saturating_duration_since(Instant::now());
+                let answer = self.look(&asked.question, observe, within);
+                asked.answer(answer);
+            }
+        }
+    }
+
+    /// One peek. It is noted before anything is read: what cannot be audited does not happen.
+    ///
+    /// # Errors
+    /// In words for whoever asked.
+    pub fn look(&mut self, question: &PeekQuestion, observe: &mut dyn Observe, within: Duration) -> PeekAnswer {
+        let PeekQuestion { stream, partition, position, user, .. } = question;
+        if !self.peek {
+            return Err("payloads may not be looked at: [dlq] peek is false".into());
+        }
+        if !self.board.views().0.iter().any(|s| *s.stream == **stream) {
+            return Err(format!("{stream} is not a stream of dead letters that is watched"));
+        }
+        let count = question.count.clamp(1, PEEK_LETTERS);
+        let entry = AuditEntry {
+            at: (self.now)(),
+            user: user.clone(),
+            action: "peek".into(),
+            detail: format!(
+                "cluster {} stream {stream} partition {partition} from {position}, {count} letters",
+                self.cluster
+            ),
+        };
+        self.audit.note(&entry).map_err(|e| format!("not shown, because it cannot be audited: {e}"))?;
+        let stretch = observe.records(stream, *partition, *position, count, PEEK_BYTES, within)?;
+        let letters = stretch.records.iter().map(|record| {
+            let text = |bytes: &[u8]| self.mask.payload(bytes, PEEK_CHARS.0);
+            let headers = record.headers.iter().map(|(name, value)| {
+                let name = String::from_utf8_lossy(name).into_owned();
+                let shown = self.mask.header(&name, value.as_deref().unwrap_or_default(), PEEK_CHARS.1);
+                (name, shown)
+            });
+            let mut letter = self.reader.view(record);
+            letter.message = self.mask.payload(letter.message.as_bytes(), PEEK_CHARS.1);
+            PeekedLetter {
+                letter,
+                key: record.key.as_deref().map(text),
+                payload: record.payload.as_deref().map(text),
+                payload_bytes: record.payload.as_ref().map_or(0, Vec::len),
+                headers: headers.collect(),
+            }
+        });
+        Ok(Peeked { letters: letters.collect(), next: stretch.next, at_end: stretch.at_end })
+    }
+}
+
+#[cfg(test)]
+#[path = "dlq/tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! The beginning of an attempt: fences other runs and reads all that is durable.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::{LOOK_UP, READ_BYTES, RedriveError, RedriveLoop, STEP};
+use crate::broker::MoveError;
+use crate::dlq::{NameClass, Settled, marker_stream, name_class, own_group};
+use crate::model::{Survey, TopicFacts};
+
+/// Time for the survey at the beginning: it asks all groups of the cluster.
+const SURVEY: Duration = Duration::from_secs(30);
+/// Markers in one read: 1 KiB each.
+const MARKERS: usize = 1_000;
+
+/// What an attempt found at its beginning.
+pub(super) struct Ground {
+    pub settled: Settled,
+    /// By partition: where our group stands, or the log begins.
+    pub low: BTreeMap<u32, u64>,
+    /// By partition: from, to.
+    pub spans: Vec<(u32, u64, u64)>,
+    pub streams: HashSet<String>,
+    pub dlqs: HashSet<String>,
+    pub marker: String,
+    pub notes: Vec<String>,
+    /// Groups by the stream they have positions on.
+    pub readers: BTreeMap<String, Vec<String>>,
+}
+
+impl RedriveLoop {
+    /// Fences other runs, then reads all that is durable.
+    pub(super) fn ground(&mut self) -> Result<Ground, RedriveError> {
+        let impossible = |words: String| RedriveError::Impossible(words);
+        let stream = self.options.stream.clone();
+        let marker = marker_stream(&stream);
+        let (mut progress, mut refused) = (None, None);
+        if !self.options.dry_run
+            && let Some(mover) = &mut self.mover
+        {
+            refused = (self.prepare)(&marker).err();
+            // From here on nobody else's step can succeed: what is read below stays true.
+            progress = Some(mover.progress(&stream, STEP)?);
+        }
+        let survey = self.observe.survey(SURVEY);
+        if !survey.answered {
+            let why = survey.faults.join("; ");
+            return Err(MoveError::Unavailable(format!("the cluster does not answer: {why}")).into());
+        }
+        let topic = |name: &str| survey.topics.iter().find(|t| *t.name == *name);
+        let Some(dlq) = topic(&stream) else {
+            let known = self.dlqs(&survey).into_iter().take(20).collect::<Vec<_>>().join(" ");
+            return Err(impossible(format!(
+                "cluster {} has no stream {stream}; dead letters lie in: {known}",
+                self.options.cluster
+            )));
+        };
+        let mut notes = vec![self.ended.source()];
+        let mut settled = Settled::new(dlq.id.clone());
+        if let Some(markers) = topic(&marker) {
+            self.read_markers(markers, &mut settled)?;
+            if markers.compacted == Some(false) {
+                notes.push(format!("stream {marker} is not compacted: what it says of old letters may expire"));
+            }
+        } else if let Some(why) = refused {
+            let how = "make it by hand: one partition, cleanup.policy=compact";
+            return Err(impossible(format!("stream {marker}, which says what was sent, cannot be made: {why}; {how}")));
+        } else if !self.options.dry_run {
+            return Err(MoveError::Unavailable(format!("stream {marker} is not there yet")).into());
+        }
+        let progress: BTreeMap<u32, u64> =
+            progress.unwrap_or_else(|| committed(&survey, &own_group(&stream), &stream)).into_iter().collect();
+        let (mut low, mut spans) = (BTreeMap::new(), Vec::new());
+        for (n, p) in (0u32..).zip(&dlq.partitions) {
+            let (Some(start), Some(end)) = (p.start, p.stable_end.or(p.end)) else {
+                return Err(MoveError::Unavailable(format!("partition {n} of {stream}: {}", p.fault)).into());
+            };
+            // A position beyond the end is of an earlier topic of this name.
+            let at = progress.get(&n).copied().filter(|at| *at <= p.end.unwrap_or(end)).unwrap_or(start).max(start);
+            low.insert(n, at);
+            let from = if self.options.include_ended_ok { start } else { at };
+            spans.extend(self.options.selection.span(n, from, end).map(|(from, to)| (n, from, to)));
+        }
+        notes.push(
+            "the order of records with the same key is not kept: copies are appended behind what is there".into(),
+        );
+        let streams = survey.topics.iter().map(|t| t.name.to_string()).collect();
+        let mut readers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for group in &survey.groups {
+            let of: HashSet<u32> = group.committed.iter().flatten().map(|c| c.topic).collect();
+            for at in of {
+                let name = survey.topics.get(at as usize).map(|t| t.name.to_string()).unwrap_or_default();
+                readers.entry(name).or_default().push(group.name.to_string());
+            }
+        }
+        let dlqs = self.dlqs(&survey);
+        Ok(Ground { settled, low, spans, streams, dlqs, marker, notes, readers })
+    }
+
+    fn dlqs(&self, survey: &Survey) -> HashSet<String> {
+        let is = |t: &&TopicFacts| {
+            let sure = name_class(&t.name) == NameClass::Sure && !self.rules.others.contains(&*t.name);
+            t.dead_letters || sure || self.rules.exact.contains(&*t.name) || self.rules.patterns.is_match(&t.name)
+        };
+        survey.topics.iter().filter(is).map(|t| t.name.to_string()).collect()
+    }
+
+    /// Reads every marker up to the end of the log: also behind what other open transactions still hide.
+    fn read_markers(&mut self, topic: &TopicFacts, settled: &mut Settled) -> Result<(), RedriveError> {
+        let unavailable = |words: String| RedriveError::Moved(MoveError::Unavailable(words));
+        let Some(first) = topic.partitions.first() else { return Ok(()) };
+        let (Some(mut from), Some(end)) = (first.start, first.end) else {
+            return Err(unavailable(format!("stream {}: {}", topic.name, first.fault)));
+        };
+        let until = Instant::now() + STEP;
+        while from < end {
+            let stretch = self.observe.records(&topic.name, 0, from, MARKERS, READ_BYTES, STEP).map_err(unavailable)?;
+            for record in &stretch.records {
+                settled.load(record.key.as_deref().unwrap_or_default(), record.payload.as_deref());
+            }
+            if stretch.next <= from && Instant::now() > until {
+                return Err(unavailable(format!("stream {} cannot be read to its end", topic.name)));
+            }
+            if stretch.next <= from {
+                self.sleep(LOOK_UP)?;
+            }
+            from = stretch.next.max(from);
+        }
+        Ok(())
+    }
+}
+
+fn committed(survey: &Survey, group: &str, stream: &str) -> Vec<(u32, u64)> {
+    let group = survey.groups.iter().find(|g| *g.name == *group);
+    let positions = group.into_iter().flat_map(|g| g.committed.iter().flatten());
+    let of = |at: u32| survey.topics.get(at as usize).is_some_and(|t| *t.name == *stream);
+    positions.filter(|c| of(c.topic)).map(|c| (c.partition, c.next)).collect()
+}

@@ -1,0 +1,239 @@
+//! Sends dead letters back: one run over one stream, from a command or from a page.
+//!
+//! ```text
+//! fence and read progress -> survey -> read markers -> scan each partition to the end it had at the beginning
+//!   stretch -> selected? settled before? ended ok? target? -> copies + markers + progress: one atomic step
+//! ```
+//!
+//! What is done is kept in the log itself, in the same step as the copies (docs/adr/020): a run that dies at any
+//! moment, and any run after it on any machine, goes on without sending a letter twice or leaving one out.
+//! Nothing is kept here that a new attempt does not read again.
+
+mod ground;
+mod options;
+mod pace;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::letters::Reader;
+use crate::broker::{Move, MoveError, NewRecord, Observe, Outgoing};
+use crate::dlq::{Fate, Rules, marker_stream};
+use crate::model::Timestamp;
+use crate::snapshot::RedriveView;
+use crate::store::{AuditEntry, AuditLog};
+use ground::Ground;
+pub use options::{Ended, RedriveError, RedriveOptions, Reins};
+
+/// Time for one step, one read.
+const STEP: Duration = Duration::from_secs(30);
+/// Pauses between attempts: the first, the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// Attempts without any progress between them, after which a run gives up: about two minutes.
+const ATTEMPTS: u32 = 12;
+/// Bytes of one read.
+const READ_BYTES: usize = 8 << 20;
+/// How often a pause looks up.
+const LOOK_UP: Duration = Duration::from_millis(50);
+/// Groups named in a note.
+const NAMED: usize = 5;
+
+/// Makes the stream of markers where there is none yet: compacted, one partition.
+pub type Prepare = Box<dyn FnMut(&str) -> Result<(), String> + Send>;
+
+/// One run.
+pub struct RedriveLoop {
+    /// Its id, for the audit log.
+    pub run: String,
+    /// What it is for.
+    pub options: RedriveOptions,
+    /// Reads.
+    pub observe: Box<dyn Observe>,
+    /// Writes; made for [`own_group`] of the stream. `None`: only a dry run is possible.
+    pub mover: Option<Box<dyn Move>>,
+    /// Looks transactions up.
+    pub ended: Box<dyn Ended>,
+    /// Reads letters.
+    pub reader: Reader,
+    /// Which streams hold dead letters: none of them is a target.
+    pub rules: Rules,
+    /// Makes the stream of markers.
+    pub prepare: Prepare,
+    /// The audit log, where it can be reached; the log of the cluster has the same lines.
+    pub audit: Option<Arc<dyn AuditLog>>,
+    /// Holds it.
+    pub reins: Reins,
+    /// Progress: newest wins.
+    pub out: watch::Sender<Arc<RedriveView>>,
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// What outlives an attempt, for the report only.
+#[derive(Default)]
+struct Course {
+    /// The first line of the audit log is written.
+    began: bool,
+    /// Letters of a step that was not answered: partition, position, target.
+    unanswered: Vec<(u32, u64, String)>,
+}
+
+impl RedriveLoop {
+    /// Runs to the end that the stream had at the beginning.
+    ///
+    /// # Errors
+    /// [`RedriveError`]; the view says what was done until then.
+    pub fn run(mut self) -> Result<Arc<RedriveView>, RedriveError> {
+        let mut view = RedriveView {
+            run: self.run.clone(),
+            cluster: self.options.cluster.clone(),
+            stream: self.options.stream.clone(),
+            dry_run: self.options.dry_run,
+            state: "preparing",
+            ..RedriveView::default()
+        };
+        self.publish(&view);
+        let ended = self.attempts(&mut view);
+        view.state = match &ended {
+            Ok(()) => "done",
+            Err(RedriveError::Cancelled) => "cancelled",
+            Err(error) => {
+                view.fault = error.to_string();
+                "failed"
+            }
+        };
+        let last = self.note("redrive.end", &view);
+        self.publish(&view);
+        ended.and(last.map_err(RedriveError::Impossible)).map(|()| Arc::new(view))
+    }
+
+    fn publish(&self, view: &RedriveView) {
+        self.out.send_replace(Arc::new(view.clone()));
+    }
+
+    /// Attempts until one comes to the end. Each begins by reading what is durable.
+    fn attempts(&mut self, view: &mut RedriveView) -> Result<(), RedriveError> {
+        if !self.options.dry_run {
+            if self.mover.is_none() {
+                return Err(RedriveError::Impossible(
+                    "this cluster cannot move letters: only a dry run is possible".into(),
+                ));
+            }
+            self.note("redrive.begin", view).map_err(RedriveError::Impossible)?;
+        }
+        let (mut pause, mut idle, mut course) = (PAUSES.0, 0, Course::default());
+        loop {
+            let before = view.sent.values().sum::<u64>();
+            let error = match self.attempt(view, &mut course) {
+                Err(RedriveError::Moved(MoveError::Unavailable(words))) => words,
+                other => return other,
+            };
+            let moved = before < view.sent.values().sum::<u64>();
+            idle = if moved { 0 } else { idle + 1 };
+            pause = if moved { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
+            if idle >= ATTEMPTS {
+                return Err(RedriveError::Moved(MoveError::Unavailable(error)));
+            }
+            tracing::warn!(
+                stream = self.options.stream,
+                error,
+                "a step of the redrive was not made; it will be tried again"
+            );
+            view.fault = error;
+            self.publish(view);
+            self.sleep(pause)?;
+        }
+    }
+
+    fn attempt(&mut self, view: &mut RedriveView, course: &mut Course) -> Result<(), RedriveError> {
+        let mut ground = self.ground()?;
+        // A step that was not answered was made, or it was not: the log says which.
+        for (partition, position, target) in course.unanswered.drain(..) {
+            if ground.settled.fate(partition, position) == Some(Fate::Sent) {
+                *view.sent.entry(target).or_default() += 1;
+            }
+        }
+        view.notes.clone_from(&ground.notes);
+        view.span = ground.spans.iter().map(|(_, from, to)| to - from).sum();
+        (view.passed, view.looked_at, view.unknown_transactions) = (0, 0, 0);
+        view.skipped.clear();
+        view.state = "running";
+        if !self.options.dry_run && !std::mem::replace(&mut course.began, true) {
+            let line = self.line("begin", view);
+            self.step(&ground, vec![line])?;
+        }
+        self.scan(&mut ground, view, course)?;
+        self.warn_of_readers(&ground, view);
+        if !self.options.dry_run {
+            let line = self.line("end", view);
+            self.step(&ground, vec![line])?;
+        }
+        Ok(())
+    }
+
+    /// One atomic step with the progress as it stands.
+    fn step(&mut self, ground: &Ground, out: Vec<Outgoing>) -> Result<(), RedriveError> {
+        let low: Vec<(u32, u64)> = ground.low.iter().map(|(n, at)| (*n, *at)).collect();
+        match &mut self.mover {
+            Some(mover) if !self.options.dry_run => Ok(mover.step(&self.options.stream, out, &low, STEP)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// A line of the audit log for the log of the cluster.
+    fn line(&self, what: &str, view: &RedriveView) -> Outgoing {
+        let key = format!("v1|audit|{}|{what}", self.run).into_bytes();
+        let line = serde_json::json!({
+            "at": (self.now)().0, "by": self.options.by, "what": what, "run": self.run, "stream": self.options.stream,
+            "detail": self.detail(), "sent": view.sent, "skipped": view.skipped,
+        });
+        let record = NewRecord { key: Some(key), payload: Some(line.to_string().into_bytes()), ..NewRecord::default() };
+        Outgoing { stream: marker_stream(&self.options.stream), partition: Some(0), record }
+    }
+
+    /// What was asked for, in one line.
+    fn detail(&self) -> String {
+        let o = &self.options;
+        format!(
+            "run {} cluster {} stream {} rate {} max {:?} retry {} to {:?} include_ended_ok {} {:?}",
+            self.run, o.cluster, o.stream, o.rate, o.most, o.to_retry_topic, o.to, o.include_ended_ok, o.selection
+        )
+    }
+
+    /// Notes in the audit log. A dry run changes nothing and is not noted.
+    fn note(&self, action: &str, view: &RedriveView) -> Result<(), String> {
+        let Some(audit) = self.audit.as_ref().filter(|_| !self.options.dry_run) else { return Ok(()) };
+        let detail = format!("{}; {} sent {:?} skipped {:?}", self.detail(), view.state, view.sent, view.skipped);
+        let entry = AuditEntry { at: (self.now)(), user: self.options.by.clone(), action: action.into(), detail };
+        audit.note(&entry).map_err(|e| format!("it cannot be audited: {e}"))
+    }
+
+    /// Whoever else reads a target will see the copies too.
+    fn warn_of_readers(&self, ground: &Ground, view: &mut RedriveView) {
+        for target in view.sent.keys() {
+            let groups = ground.readers.get(target).map(Vec::as_slice).unwrap_or_default();
+            if groups.len() > 1 {
+                let named = groups.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+                view.notes
+                    .push(format!("{} groups read {target} and all of them get the copies: {named}", groups.len()));
+            }
+        }
+    }
+
+    /// Sleeps, unless it is cancelled.
+    fn sleep(&self, time: Duration) -> Result<(), RedriveError> {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+            if self.reins.is_cancelled() {
+                return Err(RedriveError::Cancelled);
+            }
+            std::thread::sleep(left.min(LOOK_UP));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! `/api/v1/dlq`: streams of dead letters as JSON. Null is unknown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use serde::Serialize;
+
+use crate::snapshot::{DlqStream, DlqWindow, FoundBy, LetterView};
+use crate::web::App;
+use crate::web::api::{Answer, Rfc3339, answer, newest};
+use crate::web::error::Problem;
+
+/// A stream. The first members are those of the contract.
+#[derive(Serialize)]
+struct Stream<'a> {
+    cluster: &'a str,
+    stream: &'a str,
+    retained: Option<u64>,
+    unhandled: Option<u64>,
+    redrive_group: Option<&'a str>,
+    inflow_per_minute: Option<f64>,
+    oldest_unhandled_age_seconds: Option<f64>,
+    expired: u64,
+    inflow_total: u64,
+    redriven_total: u64,
+    found_by: FoundBy,
+    answering: bool,
+    as_of: Option<Rfc3339>,
+    fault: &'a str,
+    windows: BTreeMap<&'static str, &'a DlqWindow>,
+    looked_at: u64,
+    by_error: Vec<Share<'a>>,
+    by_source: Vec<Share<'a>>,
+    by_group: Vec<Share<'a>>,
+    newest: Vec<Letter<'a>>,
+}
+
+/// So many letters of one kind.
+#[derive(Serialize)]
+struct Share<'a> {
+    name: &'a str,
+    letters: u64,
+}
+
+/// A letter as its headers describe it.
+#[derive(Serialize)]
+struct Letter<'a> {
+    partition: u32,
+    position: u64,
+    time: Option<Rfc3339>,
+    family: &'a str,
+    error: &'a str,
+    message: &'a str,
+    source: Option<Source<'a>>,
+    group: &'a str,
+    flow: Option<&'a str>,
+    transaction_id: Option<&'a str>,
+    redriven: u32,
+    trace_id: Option<&'a str>,
+}
+
+/// Where a letter failed.
+#[derive(Serialize)]
+struct Source<'a> {
+    stream: &'a str,
+    partition: Option<u32>,
+    position: Option<u64>,
+}
+
+fn shares(list: &[(String, u64)]) -> Vec<Share<'_>> {
+    list.iter().map(|(name, letters)| Share { name, letters: *letters }).collect()
+}
+
+impl<'a> Letter<'a> {
+    fn of(letter: &'a LetterView) -> Self {
+        let source = letter.source.as_ref();
+        let transaction = letter.transaction.as_ref();
+        Self {
+            partition: letter.partition,
+            position: letter.position,
+            time: letter.time.map(Rfc3339),
+            family: letter.family,
+            error: &letter.error,
+            message: &letter.message,
+            source: source.map(|(stream, partition, position)| Source {
+                stream,
+                partition: *partition,
+                position: *position,
+            }),
+            group: &letter.group,
+            flow: transaction.map(|t| t.0.as_str()),
+            transaction_id: transaction.map(|t| t.1.as_str()),
+            redriven: letter.redriven,
+            trace_id: Some(letter.trace_id.as_str()).filter(|id| !id.is_empty()),
+        }
+    }
+}
+
+impl<'a> Stream<'a> {
+    fn of(stream: &'a DlqStream) -> Self {
+        Self {
+            cluster: &stream.cluster,
+            stream: &stream.stream,
+            retained: stream.retained,
+            unhandled: stream.unhandled,
+            redrive_group: stream.redrive_group.as_deref(),
+            inflow_per_minute: stream.inflow_per_minute,
+            oldest_unhandled_age_seconds: stream.oldest_unhandled_age_seconds,
+            expired: stream.expired,
+            inflow_total: stream.inflow_total,
+            redriven_total: stream.redriven_total,
+            found_by: stream.found_by,
+            answering: stream.answering,
+            as_of: stream.as_of.map(Rfc3339),
+            fault: &stream.fault,
+            windows: stream.windows.iter().map(|w| (w.name, w)).collect(),
+            looked_at: stream.looked_at,
+            by_error: shares(&stream.by_error),
+            by_source: shares(&stream.by_source),
+            by_group: shares(&stream.by_group),
+            newest: stream.newest.iter().map(Letter::of).collect(),
+        }
+    }
+}
+
+/// `/api/v1/dlq?cluster=&stream=`: all streams, or those of these names.
+pub async fn dlq(
+    State(app): State<Arc<App>>,
+    Query(query): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Answer {
+    let (mut cluster, mut stream) = (None, None);
+    for (name, value) in &query {
+        match name.as_str() {
+            "cluster" => cluster = Some(value),
+            "stream" => stream = Some(value),
+            _ => return Err(Problem::field(name.as_str(), "unknown; allowed are cluster, stream")),
+        }
+    }
+    let now = newest(&app);
+    let found: Vec<_> = now
+        .dlq
+        .streams
+        .iter()
+        .filter(|s| cluster.is_none_or(|c| *c == s.cluster) && stream.is_none_or(|n| **n == *s.stream))
+        .map(|s| Stream::of(s))
+        .collect();
+    answer(&now, &headers, BTreeMap::from([("streams", found)]), None)
+}

@@ -1,0 +1,109 @@
+//! Dead letters at the web edge: the contract of what a page may ask to be done, its handlers, and the JSON.
+//!
+//! Looking at a payload and moving letters are the only things that a page can make happen at a broker.
+//! They are guarded: role `act`, a form that we handed out ([`form`]), and an audit log behind [`DlqActions`].
+
+use std::sync::Arc;
+
+use crate::broker::Boxed;
+use crate::model::Timestamp;
+use crate::snapshot::{PeekQuestion, Peeked, RedriveView};
+
+mod act;
+pub mod api;
+mod form;
+
+pub use act::{peek_form, peek_show, redrive_act, redrive_form};
+pub use form::Forms;
+
+/// Where letters go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedriveTarget {
+    /// Where each failed.
+    #[default]
+    Source,
+    /// The retry stream of the group that gave up.
+    Retry,
+    /// One stream for all.
+    Stream(String),
+}
+
+/// Which letters to move, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RedrivePlan {
+    /// Cluster by name.
+    pub cluster: String,
+    /// The stream of dead letters.
+    pub stream: String,
+    /// Only of this error class; empty: any.
+    pub error: String,
+    /// Only letters of this group; empty: any.
+    pub group: String,
+    /// Only letters whose record time is not before.
+    pub from: Option<Timestamp>,
+    /// Only letters whose record time is before.
+    pub to: Option<Timestamp>,
+    /// Only positions `first..=last` of one partition.
+    pub positions: Option<(u32, u64, u64)>,
+    /// At most so many.
+    pub most: Option<u64>,
+    /// Letters per second, at most; `None`: as configured.
+    pub rate: Option<u32>,
+    /// Where to.
+    pub target: RedriveTarget,
+    /// Also letters whose transaction has ended `ok` meanwhile.
+    pub include_ok: bool,
+}
+
+/// What somebody does to a redrive that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedriveStep {
+    /// Stop for now.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop for good; what was moved stays moved.
+    Cancel,
+}
+
+/// Why something was not done, in words for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Configuration or rights do not allow it.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// There is no such cluster, stream or redrive.
+    #[error("{0}")]
+    Unknown(String),
+    /// It conflicts with what goes on: another redrive of the stream runs.
+    #[error("{0}")]
+    Conflict(String),
+    /// The broker did not answer, or not in time.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What pages may make happen. Whoever implements it writes the audit log: `who` is the user's name, or empty
+/// where nobody has one. Each call ends within the request timeout; a redrive goes on behind it.
+pub trait DlqActions: Send + Sync {
+    /// Letters from a position on, masked. `question.user` is who asks.
+    fn peek(&self, question: PeekQuestion) -> Boxed<'_, Result<Peeked, Refusal>>;
+
+    /// Begins to count what a plan would do; moves nothing. `Ok` once it runs: [`DlqActions::progress`] says the rest.
+    fn dry_run<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>>;
+
+    /// Begins to move; `Ok` once it runs.
+    fn start<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>>;
+
+    /// Pauses, resumes or cancels the newest run of a stream.
+    fn step<'a>(
+        &'a self,
+        who: &'a str,
+        cluster: &'a str,
+        stream: &'a str,
+        step: RedriveStep,
+    ) -> Boxed<'a, Result<(), Refusal>>;
+
+    /// The newest run of a stream, dry or not, at once.
+    fn progress(&self, cluster: &str, stream: &str) -> Option<Arc<RedriveView>>;
+}
