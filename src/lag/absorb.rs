@@ -34,6 +34,7 @@ impl Board {
         self.cycle_seconds = Some(survey.ended.since(survey.began).max(0) as f64 / 1e6);
         self.dropped = survey.groups_dropped;
         self.troubles.clear();
+        self.facts = Arc::new(survey.topics.clone());
         let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
         self.rank_topics();
         self.groups_of(survey, &topics);

@@ -49,6 +49,7 @@ impl Board {
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
+            topics: Arc::clone(&self.facts),
             ..LagCluster::default()
         })
     }
