@@ -176,7 +176,7 @@ impl Board {
         let mut wanted: Vec<((u32, u32, u32), u64)> = Vec::new();
         let mut owned: Vec<((u32, u32, u32), u16)> = Vec::new();
         for member in facts.members.iter().flatten() {
-            let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY).min(NOBODY);
+            let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY);
             let number = if group.owners.len() < OWNERS { number } else { NOBODY };
             if number != NOBODY {
                 group.owners.push((Arc::clone(&member.client_id), Arc::clone(&member.host)));

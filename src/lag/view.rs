@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::age::{Age, age_of};
-use super::board::Board;
+use super::board::{Board, Part};
 use super::burrow::{BurrowCommit, ENDS_SECONDS, burrow, worst};
 use super::group::{Group, NEVER, NOBODY, NONE, Owns, Row};
 use super::index::Next;
@@ -123,7 +123,7 @@ impl Board {
         let since = |t: u32| f64::from(self.tick.saturating_sub(t)) / 10.0;
         let committed = (row.committed != NONE).then_some(row.committed);
         let (start, end) = part.map_or((None, None), |p| (p.start, p.end));
-        let reach = part.and_then(|p| p.reach());
+        let reach = part.and_then(Part::reach);
         let known = committed.filter(|_| !row.stale);
         let mut readable = None;
         let mut age = Age::default();
