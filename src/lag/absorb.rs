@@ -19,6 +19,7 @@ impl Board {
     /// Takes a survey. One that was not answered only says so: everything known stays, with its age.
     pub fn absorb(&mut self, survey: &Survey) {
         self.faults.clone_from(&survey.faults);
+        let was_silent = !self.answering;
         self.answering = survey.answered;
         if !survey.answered {
             return;
@@ -26,10 +27,14 @@ impl Board {
         let now = survey.ended;
         self.epoch.get_or_insert(now);
         (self.last_tick, self.tick) = (self.tick, self.tick_of(now));
+        if was_silent && self.as_of.is_some() {
+            self.not_watched(self.tick.saturating_sub(self.last_tick));
+        }
         self.as_of = Some(now);
         self.cycle_seconds = Some(survey.ended.since(survey.began).max(0) as f64 / 1e6);
         self.dropped = survey.groups_dropped;
         self.troubles.clear();
+        self.facts = Arc::new(survey.topics.clone());
         let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
         self.rank_topics();
         self.groups_of(survey, &topics);
@@ -38,6 +43,16 @@ impl Board {
             // What nobody claimed belongs to topics that are gone.
             let gone = std::mem::take(&mut self.stored).into_values();
             self.unclaimed.extend(gone.map(|s| super::StoredIndex { bytes: Vec::new(), ..s }));
+        }
+    }
+
+    /// The cluster was silent for so long: nobody can be blamed for not having committed then.
+    fn not_watched(&mut self, ticks: u32) {
+        for row in self.groups.values_mut().flat_map(|g| &mut g.rows) {
+            row.moved_at = row.moved_at.saturating_add(ticks).min(self.tick);
+            if row.unread_since != NEVER {
+                row.unread_since = row.unread_since.saturating_add(ticks).min(self.tick);
+            }
         }
     }
 
@@ -69,13 +84,17 @@ impl Board {
         }
         self.dropped += facts.partitions.len().saturating_sub(PARTITIONS) as u64;
         let known = topic.parts.len();
-        let count = facts.partitions.len().min(PARTITIONS);
+        // A topic never has fewer partitions than before: what a survey leaves out is not known at the moment.
+        let count = facts.partitions.len().min(PARTITIONS).max(known);
         topic.parts.resize_with(count, Part::default);
         for (i, (part, facts)) in topic.parts.iter_mut().zip(&facts.partitions).enumerate() {
             if i >= known || anew {
                 (part.end_moved, part.stable_moved, part.dirty) = (tick, tick, anew);
             }
             topic.transactional |= part_facts(part, facts, tick);
+        }
+        for part in topic.parts.iter_mut().skip(facts.partitions.len()) {
+            (part.start, part.end, part.stable_end) = (None, None, None);
         }
         for (number, facts) in facts.partitions.iter().enumerate().take(PARTITIONS) {
             if let Some(what) = trouble(facts)
@@ -157,7 +176,7 @@ impl Board {
         let mut wanted: Vec<((u32, u32, u32), u64)> = Vec::new();
         let mut owned: Vec<((u32, u32, u32), u16)> = Vec::new();
         for member in facts.members.iter().flatten() {
-            let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY).min(NOBODY);
+            let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY);
             let number = if group.owners.len() < OWNERS { number } else { NOBODY };
             if number != NOBODY {
                 group.owners.push((Arc::clone(&member.client_id), Arc::clone(&member.host)));
@@ -246,7 +265,7 @@ impl Board {
 
 /// Takes what a survey says about a partition; true where it shows transactions.
 fn part_facts(part: &mut Part, facts: &PartitionFacts, tick: u32) -> bool {
-    let known = part.end;
+    let known = part.last_end;
     // A log that ends before where it ended was cut off or made anew: nothing that was learned holds.
     if let (Some(before), Some(now)) = (known, facts.end)
         && now < before
@@ -260,9 +279,11 @@ fn part_facts(part: &mut Part, facts: &PartitionFacts, tick: u32) -> bool {
         part.rests_until = 0;
     }
     let stable = facts.stable_end.or(facts.end);
-    if stable != part.reach() {
+    if stable.is_some() && stable != part.last_stable {
         part.stable_moved = tick;
     }
+    part.last_end = facts.end.or(known);
+    part.last_stable = stable.or(part.last_stable);
     (part.start, part.end, part.stable_end) = (facts.start, facts.end, facts.stable_end);
     matches!((facts.stable_end, facts.end), (Some(stable), Some(end)) if stable < end)
 }

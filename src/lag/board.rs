@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::group::Group;
 use super::index::{Look, SAMPLES, TimeIndex};
 use super::stored::StoredIndex;
-use crate::model::{TimedPosition, Timestamp};
+use crate::model::{TimedPosition, Timestamp, TopicFacts};
 use crate::snapshot::{PartitionTrouble, ToldLag};
 
 /// Topics known at the same time; further ones are left out and counted.
@@ -54,6 +54,8 @@ pub struct Board {
     pub(super) stored: HashMap<(String, u32), StoredIndex>,
     /// Of the store, whose topics are gone.
     pub(super) unclaimed: Vec<StoredIndex>,
+    /// Topics as the newest survey found them.
+    pub(super) facts: Arc<Vec<TopicFacts>>,
     pub(super) troubles: Vec<PartitionTrouble>,
     pub(super) told: Vec<ToldLag>,
     pub(super) dropped: u64,
@@ -76,6 +78,9 @@ pub(super) struct Part {
     pub start: Option<u64>,
     pub stable_end: Option<u64>,
     pub end: Option<u64>,
+    /// The ends as they were last known, also while they are not.
+    pub last_end: Option<u64>,
+    pub last_stable: Option<u64>,
     /// When the end was last seen to move, as a time of rows.
     pub end_moved: u32,
     pub stable_moved: u32,
@@ -132,6 +137,7 @@ impl Board {
             groups: BTreeMap::new(),
             stored: HashMap::new(),
             unclaimed: Vec::new(),
+            facts: Arc::default(),
             troubles: Vec::new(),
             told: Vec::new(),
             dropped: 0,

@@ -176,10 +176,13 @@ fn every_rule_and_every_edge() {
     assert_eq!(unsaid.count(), 0, "every sentence has a case");
 }
 
+/// Name, id, begins and ends.
+type Log = (&'static str, &'static str, Vec<(u64, u64)>);
+
 /// A broker as a survey tells it: topics by (name, id, ends), groups as they are.
 struct Facts {
     at: i64,
-    topics: Vec<(&'static str, &'static str, Vec<(u64, u64)>)>,
+    topics: Vec<Log>,
     groups: Vec<GroupFacts>,
     faults: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::age::{Age, age_of};
-use super::board::Board;
+use super::board::{Board, Part};
 use super::burrow::{BurrowCommit, ENDS_SECONDS, burrow, worst};
 use super::group::{Group, NEVER, NOBODY, NONE, Owns, Row};
 use super::index::Next;
@@ -14,6 +14,9 @@ use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, LagRows, LagStat
 
 /// A lag event older than this says nothing about now. Microseconds.
 const TOLD: i64 = 300 * MICROS_PER_SECOND;
+
+/// How sure a shrinking lag must be before an end of it is foretold, in standard deviations.
+const DRAINS: f64 = -1.0;
 
 /// Delivered and not acknowledged, by group, stream and partition: how many, and for how many seconds the oldest.
 type Pending<'a> = HashMap<(&'a str, &'a str, u32), (u64, f64)>;
@@ -46,6 +49,7 @@ impl Board {
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
+            topics: Arc::clone(&self.facts),
             ..LagCluster::default()
         })
     }
@@ -119,7 +123,7 @@ impl Board {
         let since = |t: u32| f64::from(self.tick.saturating_sub(t)) / 10.0;
         let committed = (row.committed != NONE).then_some(row.committed);
         let (start, end) = part.map_or((None, None), |p| (p.start, p.end));
-        let reach = part.and_then(|p| p.reach());
+        let reach = part.and_then(Part::reach);
         let known = committed.filter(|_| !row.stale);
         let mut readable = None;
         let mut age = Age::default();
@@ -172,7 +176,7 @@ impl Board {
         };
         let (state, reason) = verdict(&evidence);
         row.state = state;
-        let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty < 0.0);
+        let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty <= DRAINS);
         let samples = self.samples(row, end);
         LagRow {
             stream: Arc::clone(&topic.name),

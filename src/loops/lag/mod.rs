@@ -178,7 +178,7 @@ impl LagLoop {
                 }
             }
             Err(error) => {
-                tracing::warn!(cluster = %self.cluster, %error, "no stored record times; they will be learned again")
+                tracing::warn!(cluster = %self.cluster, %error, "no stored record times; they will be learned again");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! A log whose every append time is known, a group whose every commit is known, and a monitor that sees only what a
 //! broker would tell it. The truth is read off the log, never off the monitor.
 
+pub mod scale;
+
 use std::sync::Arc;
 
 use streamgauge::lag::{Board, BoardConfig};
