@@ -11,3 +11,21 @@ for (const pre of document.querySelectorAll("pre[data-origin]")) {
 }
 const live = document.body.dataset.live ? new Live() : null;
 keys(live);
+
+// What goes on behind a form is asked for again; what somebody types beside it stays.
+async function again() {
+  const old = document.querySelector("[data-again]");
+  if (!old) return;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(old.id);
+    if (fresh) {
+      localise(fresh);
+      old.replaceWith(fresh);
+    }
+  } catch {
+    // The server is away: asked again, like everything else.
+  }
+  setTimeout(again, 2000);
+}
+setTimeout(again, 2000);

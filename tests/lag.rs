@@ -64,6 +64,25 @@ fn watch(monitor: &mut Monitor, world: &mut World, polls: usize, mut step: impl 
 }
 
 #[test]
+fn the_checks_can_fail() {
+    let mut world = World::new();
+    world.run(600, 1.0, |_| {});
+    world.committed = Some(300);
+    let view = Monitor::new(true).poll(&world);
+    let good = row(&view).clone();
+    assert_eq!((faults(&world, &good), good.next_unread_age_seconds), (Vec::new(), Some(300.0)));
+    let wrong = |row: LagRow| assert_eq!(faults(&world, &row).len(), 1, "{row:?}");
+    wrong(LagRow { next_unread_age_seconds: Some(0.0), ..good.clone() });
+    wrong(LagRow { next_unread_age_seconds: Some(316.0), ..good.clone() });
+    wrong(LagRow { next_unread_age_seconds: Some(f64::INFINITY), ..good.clone() });
+    wrong(LagRow { age_bounds: Some((10.0, 20.0)), ..good.clone() });
+    wrong(LagRow { lag_messages: Some(299), ..good.clone() });
+    wrong(LagRow { drain_seconds: Some(f64::NAN), ..good.clone() });
+    world.committed = Some(600);
+    assert_eq!(faults(&world, &LagRow { lag_messages: Some(0), ..good }).len(), 2, "an age and bounds of nothing");
+}
+
+#[test]
 fn steady_behind() {
     let mut world = World::new();
     world.run(3_600, 20.0, |_| {});
@@ -448,4 +467,96 @@ fn random_lives() {
     let share = f64::from(known) / f64::from(polls);
     println!("{known} of {polls} ages known, {:.1} %", share * 100.0);
     assert!(share > 0.9, "only {share:.3} of the ages are known");
+}
+
+/// What the process occupies, bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    status.split(' ').nth(1).and_then(|p| p.parse::<usize>().ok()).expect("pages") * 4_096
+}
+
+/// 16,000 partitions, 4,000 groups on 40 of them each, all of them moving: the worst case for time and memory.
+/// `cargo test --release --test lag -- --ignored --nocapture scale`
+#[test]
+#[ignore = "measures: alone, in release"]
+fn scale() {
+    use std::time::Instant;
+    use streamgauge::model::{Committed, GroupFacts, PartitionFacts, Survey, TimedPosition, Timestamp, TopicFacts};
+
+    let survey = |n: u64| {
+        let at = Timestamp::from_seconds(1_700_000_000 + 5 * n as i64);
+        let part = |_| PartitionFacts {
+            start: Some(0),
+            end: Some(100_000 + 1_000 * n),
+            leader: Some(1),
+            at,
+            ..PartitionFacts::default()
+        };
+        let topic = |t: u64| TopicFacts {
+            name: format!("topic-{t:04}").into(),
+            append_time: Some(true),
+            partitions: (0..16).map(part).collect(),
+            ..TopicFacts::default()
+        };
+        let committed = |g: u64| {
+            let at = |i: u64| (g * 40 + i) % 16_000;
+            (0..40)
+                .map(|i| Committed {
+                    topic: (at(i) / 16) as u32,
+                    partition: (at(i) % 16) as u32,
+                    next: 50_000 + 999 * n + g % 100,
+                    committed_at: None,
+                })
+                .collect()
+        };
+        let group = |g: u64| GroupFacts {
+            name: format!("group-{g:04}").into(),
+            protocol: GroupProtocol::Simple,
+            committed: Some(committed(g)),
+            committed_at: at,
+            ..GroupFacts::default()
+        };
+        Survey {
+            began: at,
+            ended: at,
+            answered: true,
+            topics: (0..1_000).map(topic).collect(),
+            groups: (0..4_000).map(group).collect(),
+            ..Survey::default()
+        }
+    };
+    let before = resident();
+    let mut monitor = Monitor::with_rows(10_000, 400_000);
+    let mut view = None;
+    for n in 0..20 {
+        let survey = survey(n);
+        let now = survey.ended;
+        let began = Instant::now();
+        monitor.board.absorb(&survey);
+        let absorbed = began.elapsed();
+        drop(survey);
+        let began = Instant::now();
+        let mut asked = 0;
+        for _ in 0..4 {
+            let questions = monitor.board.questions(now, 4_000);
+            asked += questions.len();
+            // A record every 5 ms since long ago.
+            let answer = |t: Timestamp| TimedPosition {
+                position: (t.0.max(0) / 5_000).rem_euclid(90_000) as u64,
+                time: Timestamp(t.0.max(1_699_990_000_000_000)),
+            };
+            let answers: Vec<_> = questions.iter().map(|q| Some(answer(q.time))).collect();
+            monitor.board.answered(&questions, &answers, now);
+        }
+        let questions = began.elapsed();
+        let began = Instant::now();
+        view = Some(monitor.board.view(now));
+        let viewed = began.elapsed();
+        let rows: usize = view.iter().flat_map(|v| &v.groups).map(|g| g.rows.len()).sum();
+        let mib = (resident() - before) >> 20;
+        println!("{n}: absorb {absorbed:?}, {asked} questions {questions:?}, view {viewed:?}, {rows} rows, {mib} MiB");
+        assert_eq!(rows, 160_000);
+    }
+    drop(view);
+    println!("without the view {} MiB", (resident() - before) >> 20);
 }

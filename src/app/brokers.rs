@@ -31,7 +31,8 @@ pub(super) struct Channels {
 /// Health of the clusters as the status page wants it: name, kind, newest.
 pub(super) type Healths = Vec<(String, &'static str, watch::Receiver<ClusterHealth>)>;
 
-/// The clusters of one process.
+/// The clusters of one process. Clones share them.
+#[derive(Clone)]
 pub(super) struct Clusters {
     /// One log for all embedded clusters: there is one data directory.
     log: Option<EmbeddedLog>,
@@ -95,6 +96,11 @@ impl Clusters {
             ClusterKind::Embedded => self.log.as_ref().map(EmbeddedLog::committer),
             ClusterKind::Kafka => Some(Box::new(KafkaCommit::new(kafka(cluster)))),
         }
+    }
+
+    /// The embedded log, where there is one.
+    pub(super) fn log(&self) -> Option<&EmbeddedLog> {
+        self.log.as_ref()
     }
 
     /// Starts one reader per cluster.

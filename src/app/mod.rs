@@ -4,6 +4,7 @@
 //! open stores -> restore the engine -> bind -> start store, engine, web, readers, demo -> wait -> stop in order
 //! ```
 
+mod actions;
 mod brokers;
 mod program;
 mod redrive;
@@ -12,9 +13,9 @@ mod watchers;
 pub use program::Wiring;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -29,18 +30,22 @@ use crate::engine::{Engine, EngineConfig, Restore};
 use crate::loops::{self, EngineLoop, Keeper, KeeperState, LagLoop, StatusLoop, Ticker};
 use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
+use crate::run::desk::desk;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::Snapshot;
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{Auth, BindError, Server, Status, WebConfig, WebContext};
+use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, WebConfig, WebContext};
+use actions::LetterActions;
 use brokers::Clusters;
-use watchers::Boards;
+use watchers::{Boards, peek_desks};
 
 /// After the first signal the process ends within this, whatever hangs.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Samples of undecodable records on their way to the status page; beyond, they are dropped (and still counted).
 const SAMPLE_QUEUE: usize = 256;
+/// Lookups of transactions that wait for the engine's next tick.
+const LOOKUPS: usize = 16;
 /// Ports tried after the wanted one by the demo.
 const NEXT_PORTS: u16 = 50;
 
@@ -134,7 +139,18 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         now: wall,
     };
     let (observed, lagged) = (context.snapshot.clone(), context.snapshot.clone());
-    let server = bind(runtime, &config, context, demo_plan.is_some_and(|d| !d.listen_given))?;
+    let (peeks, desks) = peek_desks(&config);
+    let (asker, lookups) = desk(LOOKUPS);
+    let actions = Arc::new(LetterActions {
+        config: Arc::new(config.clone()),
+        clusters: clusters.clone(),
+        peeks,
+        lookups: asker,
+        audit: ledger.clone(),
+        runtime: runtime.handle().clone(),
+        runs: Mutex::default(),
+    });
+    let server = bind(runtime, &config, context, Actions(Some(actions)), demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     let streams = server.live_streams();
     telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
@@ -174,6 +190,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         keeper_busy,
         lag: lags,
         dlq: letters,
+        lookups,
         metrics,
     };
     supervisor.thread(
@@ -199,7 +216,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     )?;
     drop(samples);
     let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger, stop: stop_read.clone() };
-    clusters.watch(&mut supervisor, &config, boards)?;
+    clusters.watch(&mut supervisor, &config, desks, &boards)?;
     let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
     let asked = stop_read.clone();
     supervisor.thread(
@@ -326,7 +343,14 @@ fn base_status(config: &Config, demo: bool) -> Status {
 }
 
 /// Binds; a demo without `--listen` takes the next free port when its own is busy and says so.
-fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool) -> Result<Server, StartError> {
+fn bind(
+    runtime: &Runtime,
+    config: &Config,
+    context: WebContext,
+    actions: Actions,
+    may_move: bool,
+) -> Result<Server, StartError> {
+    let compat = |name: &str| config.metrics.compat.iter().any(|c| c == name);
     let mut wanted = config.listen;
     let last = wanted.port().saturating_add(if may_move && wanted.port() != 0 { NEXT_PORTS } else { 0 });
     loop {
@@ -335,6 +359,12 @@ fn bind(runtime: &Runtime, config: &Config, context: WebContext, may_move: bool)
             public_url: config.public_url.clone(),
             auth: auth.map_err(|e| StartError::Config(e.to_string()))?.map(Arc::new),
             limits: config.web_limits.clone(),
+            actions: actions.clone(),
+            lag_metrics: LagMetrics {
+                partitions: config.metrics.partitions,
+                kafka_lag_exporter: compat("kafka-lag-exporter"),
+                kafka_exporter: compat("kafka_exporter"),
+            },
             ..WebConfig::default()
         };
         match runtime.block_on(Server::bind(wanted, context.clone(), web)) {

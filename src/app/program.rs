@@ -35,7 +35,7 @@ impl Brokers for Wiring {
         stream: &str,
         dry_run: bool,
     ) -> Result<RedriveParts, String> {
-        redrive::parts(config, cluster, stream, dry_run)
+        redrive::parts(config, cluster, None, stream, dry_run)
     }
 
     fn check(&self, cluster: &ClusterConfig) -> Result<(), String> {

@@ -12,11 +12,15 @@ use crate::dlq::own_group;
 use crate::model::LagSpec;
 use crate::run::clock::wall;
 
+/// Who reads, who moves (nobody in a dry run), who makes the stream of markers. `log`: the embedded log, where this
+/// process has it open already.
+///
 /// # Errors
 /// In words for an operator.
 pub(super) fn parts(
     config: &Config,
     cluster: &ClusterConfig,
+    log: Option<&EmbeddedLog>,
     stream: &str,
     dry_run: bool,
 ) -> Result<RedriveParts, String> {
@@ -24,7 +28,8 @@ pub(super) fn parts(
     match cluster.kind {
         ClusterKind::Kafka => {
             // Every stream may be a target, and every group may read one: none is left out here.
-            let observe = KafkaObserve::new(kafka(cluster), LagSpec::default(), Arc::new(|_: &str| true), wall)?;
+            let spec = LagSpec { deadline: config.lag.deadline, ..LagSpec::default() };
+            let observe = KafkaObserve::new(kafka(cluster), spec, Arc::new(|_: &str| true), wall)?;
             let mover = (!dry_run).then(|| KafkaMove::new(kafka(cluster), group)).transpose()?;
             let write = KafkaWrite::new(kafka(cluster))?;
             Ok(RedriveParts {
@@ -34,8 +39,11 @@ pub(super) fn parts(
             })
         }
         ClusterKind::Embedded => {
-            let log = EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall)
-                .map_err(|e| format!("{e}; while a server runs, redrive from its page"))?;
+            let log = match log {
+                Some(log) => log.clone(),
+                None => EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall)
+                    .map_err(|e| format!("{e}; while a server runs, redrive from its page"))?,
+            };
             let mover = (!dry_run).then(|| log.mover(&group)).transpose()?;
             let observe = log.observer();
             let write = log.writer();

@@ -31,23 +31,32 @@ pub(super) struct Boards {
 
 /// Peeks of a cluster, by its name.
 pub(super) type Peeks = Vec<(String, Asker<PeekQuestion, PeekAnswer>)>;
+/// The other side of [`Peeks`], in the order of clusters.
+pub(super) type PeekDesks = Vec<Desk<PeekQuestion, PeekAnswer>>;
+
+/// A desk for the peeks of each cluster.
+pub(super) fn peek_desks(config: &Config) -> (Peeks, PeekDesks) {
+    let made = config.clusters.iter().map(|cluster| {
+        let (asker, questions) = desk(PEEKS);
+        ((cluster.name.clone(), asker), questions)
+    });
+    made.unzip()
+}
 
 impl Clusters {
-    /// Starts one watcher per cluster; people's peeks go to the answer.
+    /// Starts one watcher per cluster; each takes the desk of its place.
     pub(super) fn watch(
         &self,
         supervisor: &mut Supervisor,
         config: &Config,
-        boards: Boards,
-    ) -> Result<Peeks, StartError> {
-        let mut peeks = Vec::new();
+        desks: PeekDesks,
+        boards: &Boards,
+    ) -> Result<(), StartError> {
         if !config.lag.enabled {
-            return Ok(peeks);
+            return Ok(()); // whoever asks is told that nobody answers here
         }
         let times = times(&config.data_dir.join("times.redb"));
-        for (slot, cluster) in config.clusters.iter().enumerate() {
-            let (asker, questions) = desk(PEEKS);
-            peeks.push((cluster.name.clone(), asker));
+        for (slot, (cluster, questions)) in config.clusters.iter().zip(desks).enumerate() {
             let watcher = LagLoop {
                 cluster: cluster.name.clone(),
                 kind: cluster.kind.name(),
@@ -55,7 +64,7 @@ impl Clusters {
                 spec: config.lag.clone(),
                 streams: config.streams_of(&cluster.name),
                 times: times.clone(),
-                letters: Some(letters(config, cluster, questions, &boards)?),
+                letters: Some(letters(config, cluster, questions, boards)?),
                 snapshots: boards.snapshots.clone(),
                 slot,
                 out: boards.lag.clone(),
@@ -73,7 +82,7 @@ impl Clusters {
                 },
             )?;
         }
-        Ok(peeks)
+        Ok(())
     }
 }
 

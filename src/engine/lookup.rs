@@ -13,7 +13,7 @@ impl Engine {
     pub fn ended_ok(&mut self, flow: &str, transaction: &str) -> Option<bool> {
         let key = xxh3_64_with_seed(transaction.as_bytes(), seed_of(flow, self.seed));
         let Some(slot) = self.table.find(key) else {
-            let stone = self.tombstones.find(key, i64::MIN)?;
+            let stone = self.stones.find(key, i64::MIN)?;
             return match stone.left() {
                 Left::Ended(outcome) => Some(outcome == Outcome::Ok),
                 Left::Recovered => Some(true),

@@ -75,7 +75,9 @@ impl Board {
         if !self.config.read_records || !self.answering {
             return Vec::new();
         }
+        let tick = self.tick_of(now);
         let mut wishes = self.wishes(now, |confidence| confidence < Confidence::Exact);
+        wishes.retain(|w| self.topics[w.topic as usize].parts[w.partition as usize].unread_until <= tick);
         wishes.sort_unstable_by_key(|w| w.worth);
         wishes.truncate(budget);
         let name = |topic: u32| Arc::clone(&self.topics[topic as usize].name);
@@ -89,12 +91,13 @@ impl Board {
         found: &[Option<Option<TimedPosition>>],
         now: Timestamp,
     ) {
+        let tick = self.tick_of(now);
         for ((stream, partition, from), found) in reads.iter().zip(found) {
             let Some(topic) = self.by_name.get(stream) else { continue };
             let topic = &mut self.topics[*topic as usize];
             let Some(part) = topic.parts.get_mut(*partition as usize) else { continue };
             match found {
-                None => {}
+                None => part.unread_until = tick.saturating_add(REST),
                 Some(Some(record)) => {
                     // Only markers and aborted records are passed over, or compaction took them.
                     topic.transactional |= record.position > *from;

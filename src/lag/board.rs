@@ -88,6 +88,8 @@ pub(super) struct Part {
     pub asked: Option<Timestamp>,
     /// Not asked again before this time of rows: the last question told nothing new.
     pub rests_until: u32,
+    /// Not read again before this time of rows: the last read was not answered, perhaps for want of the right.
+    pub unread_until: u32,
     /// The index changed since it was stored.
     pub dirty: bool,
 }

@@ -73,6 +73,8 @@ fn doctor(broker: &mut Broker) {
     let hand = Hand::new(&broker.address);
     hand.create_with("well", 2, &[("message.timestamp.type", "LogAppendTime"), ("retention.ms", "60000")]);
     hand.create("welcome", 1);
+    // What was written to is known to the broker; what was only made may not yet be.
+    ["well", "welcome"].iter().for_each(|topic| hand.send(topic, None, 1));
     let doctor = KafkaInspect::new("main", config(broker));
     let mut streams = exact("well", Start::Latest);
     streams.extend(exact("absent", Start::Latest));

@@ -12,7 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Events, KafkaConfig};
@@ -204,6 +204,11 @@ impl KafkaMove {
             }
             producer.poll(Duration::ZERO);
         }
+        // Every record is acknowledged or refused before the positions are sent: the reason of a refusal is known.
+        producer.flush(left(until))?;
+        if let Some(code) = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(KafkaError::MessageProduction(code));
+        }
         let metadata = group.group_metadata().ok_or_else(canceled)?;
         tracing::trace!(stream, records = out.len(), "redrive");
         producer.send_offsets_to_transaction(progress, &metadata, left(until))
@@ -211,22 +216,18 @@ impl KafkaMove {
 
     /// Ends a step that failed before its commit.
     fn abort(&mut self, error: &KafkaError, until: Instant) -> MoveError {
-        let limit = left(until).clamp(ABORT.0, ABORT.1);
         let aborted = self.producer.as_ref().map(|producer| {
             for _ in 0..EVENTS {
-                producer.poll(Duration::ZERO); // the report of a record that was refused is the reason of all else
+                producer.poll(Duration::ZERO); // a refusal that came this late
             }
-            let refusal = self.said.take_failed();
-            // An abort waits until every record was reported, but reports none itself.
-            producer.purge(PurgeConfig::default().queue().inflight());
-            (refusal, producer.flush(limit).and_then(|()| producer.abort_transaction(limit)))
+            producer.abort_transaction(left(until).clamp(ABORT.0, ABORT.1))
         });
-        let (refusal, aborted) = aborted.unwrap_or((None, Ok(())));
+        let refusal = self.said.take_failed();
         let judged = match refusal {
             Some(code) if refused(code) => MoveError::Refused(format!("{code}: {error}")),
             _ => self.judged(error),
         };
-        if let Err(error) = aborted {
+        if let Some(Err(error)) = aborted {
             tracing::debug!(%error, "the next producer of the name aborts");
             self.producer = None;
         }

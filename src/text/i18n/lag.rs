@@ -95,12 +95,14 @@ table! {
     any: "any", "모두";
     none_match: "No group matches the filter.", "조건에 맞는 그룹이 없습니다.";
     no_groups: "No group has been seen. A group appears here once a consumer commits a position; Streamgauge needs the right to describe groups and topics.", "아직 그룹이 없습니다. 컨슈머가 위치를 커밋하면 여기에 나타납니다. Streamgauge에는 그룹과 토픽을 조회(DESCRIBE)할 권한이 필요합니다.";
-    not_surveyed: "No cluster has been asked about its groups yet.", "아직 어떤 클러스터도 그룹을 조사하지 않았습니다.";
+    not_surveyed: "No cluster has told its groups yet. The first survey comes within seconds of reaching one; to watch a Kafka, name it with [[cluster]] or start with --kafka HOST:PORT.", "아직 그룹을 알려 준 클러스터가 없습니다. 클러스터에 연결되면 몇 초 안에 첫 조사가 끝납니다. Kafka를 보려면 [[cluster]]로 지정하거나 --kafka HOST:PORT로 시작하십시오.";
+    not_surveyed_short: "no survey yet", "아직 조사 없음";
     help_states: "What the states mean", "상태 설명";
     group_gone: "This group is no longer listed by the cluster.", "이 그룹은 더 이상 클러스터에 없습니다.";
     // clusters
     surveys: "Surveys", "조사";
     answering: "answers", "응답함";
+    partly: "answers in part", "일부만 응답";
     frozen_for: "frozen for {age}", "{age} 동안 멈춤";
     never_answered: "never answered", "응답한 적 없음";
     as_of: "as of {time}", "{time} 기준";

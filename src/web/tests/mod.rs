@@ -2,6 +2,7 @@
 
 mod api;
 mod guard;
+mod letters;
 mod live;
 mod post;
 

@@ -215,6 +215,12 @@ impl Monitor {
         Self { board: Board::new(config), asked: 0, reads: 0 }
     }
 
+    /// For so many groups and rows.
+    pub fn with_rows(groups: usize, rows: usize) -> Self {
+        let config = BoardConfig { cluster: "main".into(), kind: "kafka", groups, rows, read_records: false };
+        Self { board: Board::new(config), asked: 0, reads: 0 }
+    }
+
     /// Dies and starts again with what it stored.
     pub fn restarted(mut self, read_records: bool) -> Self {
         let mut again = Self::new(read_records);
@@ -272,10 +278,10 @@ pub fn faults(world: &World, row: &LagRow) -> Vec<String> {
         (Some(age), _) if !age.is_finite() || age < 0.0 => wrong(format!("age {age}")),
         _ => {}
     }
-    if let (Some((least, most)), Some(truth)) = (row.age_bounds, truth)
-        && !(least - 1.0..=most + 1.0).contains(&truth)
+    if let Some((least, most)) = row.age_bounds
+        && !truth.is_some_and(|t| (least - 1.0..=most + 1.0).contains(&t))
     {
-        wrong(format!("the truth {truth} lies outside of the bounds"));
+        wrong(format!("the truth {truth:?} lies outside of the bounds"));
     }
     for number in [row.drain_seconds, row.commit_rate].into_iter().flatten().chain(row.reason.numbers) {
         if !number.is_finite() {

@@ -38,7 +38,7 @@ struct Surveys {
 pub fn survey_state(kit: &Kit, cluster: &LagCluster) -> State {
     let (level, word) = match (cluster.answering, cluster.as_of) {
         (true, Some(_)) if cluster.faults.is_empty() => (Level::Ok, kit.l.answering.to_owned()),
-        (true, Some(_)) => (Level::Warn, kit.l.answering.to_owned()),
+        (true, Some(_)) => (Level::Warn, kit.l.partly.to_owned()),
         (_, None) => (Level::Unknown, kit.l.never_answered.to_owned()),
         (false, Some(at)) => (Level::Bad, fill(kit.l.frozen_for, &[("age", &kit.ago(at))])),
     };
@@ -82,8 +82,9 @@ pub fn trouble(l: &'static LagTexts, what: &str) -> (&'static str, Level) {
 
 struct Trouble {
     state: State,
+    /// Stream and partitions: `orders/0, 5`.
     place: String,
-    partitions: String,
+    cluster: String,
     note: String,
 }
 
@@ -118,8 +119,8 @@ pub fn troubles(kit: &Kit) -> Part {
         let worst = list.iter().map(|t| t.replicas).min().unwrap_or_default();
         Trouble {
             state: State { level, word: word.to_owned() },
-            place: if many { format!("{cluster} \u{b7} {stream}") } else { (*stream).to_owned() },
-            partitions,
+            place: format!("{stream}/{partitions}"),
+            cluster: if many { (*cluster).to_owned() } else { String::new() },
             note: if worst.1 > 0 {
                 fill(l.in_sync, &[("n", &worst.0.to_string()), ("m", &worst.1.to_string())])
             } else {

@@ -79,7 +79,7 @@ pub fn filter(kit: &Kit, lens: &Lens, view: &View) -> Html {
     let page = Filter {
         l,
         action: format!("{}{}", kit.cx.base, plain.path()),
-        clear: kit.url(&plain),
+        clear: if *lens == Lens::default() { String::new() } else { kit.url(&plain) },
         text: lens.text.clone(),
         stream: lens.stream.clone(),
         states: states.collect(),

@@ -79,7 +79,13 @@ fn tiles(kit: &Kit, group: &GroupView) -> Vec<Tile> {
         0 => Html::text(&words::trend_words(&group.trend)),
         n => Html::text(&crate::text::i18n::fill(l.unknown_rows, &[("n", &n.to_string())])),
     };
-    let known = |known: bool| if known { Level::Ok } else { Level::Unknown };
+    let waits = group.lag_messages.is_some_and(|n| n > 0);
+    // A number that is part of the trouble looks like it: no commit while messages wait is not well.
+    let known = |known: bool, part: bool| match (known, part && waits && level >= Level::Warn) {
+        (false, _) => Level::Unknown,
+        (true, true) => level,
+        (true, false) => Level::Ok,
+    };
     let quiet = |cell: &words::Cell| if cell.quiet { number::UNKNOWN.to_owned() } else { cell.value.clone() };
     let age_words = if age.quiet && age.title.is_empty() { age.value.clone() } else { age.title.clone() };
     let lost = if group.lost_messages > 0 { Level::Bad } else { Level::Ok };
@@ -93,9 +99,19 @@ fn tiles(kit: &Kit, group: &GroupView) -> Vec<Tile> {
                 if group.lag_messages.is_some() { level } else { Level::Unknown },
             )
         },
-        tile(l.oldest, quiet(&age), Html::text(&age_words), known(!age.quiet || group.lag_messages == Some(0))),
-        tile(l.drain, quiet(&drain), Html::text(&drain.title), known(!drain.quiet || group.lag_messages == Some(0))),
-        tile(l.rate, kit.rate(group.commit_rate), Html::text(kit.t.last_1m), known(group.commit_rate.is_some())),
+        tile(l.oldest, quiet(&age), Html::text(&age_words), known(!age.quiet || group.lag_messages == Some(0), true)),
+        tile(
+            l.drain,
+            quiet(&drain),
+            Html::text(&drain.title),
+            known(!drain.quiet || group.lag_messages == Some(0), false),
+        ),
+        tile(
+            l.rate,
+            kit.rate(group.commit_rate),
+            Html::text(kit.t.last_1m),
+            known(group.commit_rate.is_some(), group.commit_rate == Some(0.0)),
+        ),
         tile(l.fact_lost, number::count(group.lost_messages), Html::default(), lost),
     ]
 }

@@ -5,7 +5,7 @@ use askama::Template;
 use crate::snapshot::{DlqStream, LetterView};
 use crate::text::i18n::{DlqTexts, fill};
 use crate::text::number::{self, Quantity};
-use crate::web::page::consumers::{Tile, numbers, sparkline, trend_words};
+use crate::web::page::consumers::{Tile, numbers, sparkline};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::lens::Lens;
 use crate::web::page::part::{render, to_html};
@@ -101,7 +101,7 @@ fn tiles(kit: &Kit, stream: &DlqStream) -> Vec<Tile> {
     let waits = level(stream.unhandled);
     vec![
         Tile { art: sparkline(&stream.trend, waits), ..tile(d.unhandled, count(stream.unhandled), &group, waits) },
-        tile(d.inflow, inflow(kit, stream), &trend_words(&stream.trend), arriving),
+        tile(d.inflow, inflow(kit, stream), kit.t.last_1m, arriving),
         tile(
             d.oldest,
             old_value,
