@@ -26,8 +26,8 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> Self {
-        let seed = std::env::var("STREAMGAUGE_KILL_SEED").map_or(1, |s| s.parse().expect("a number"));
-        Self(seed * 0x9e37_79b9_7f4a_7c15 | 1)
+        let seed: u64 = std::env::var("STREAMGAUGE_KILL_SEED").map_or(1, |s| s.parse().expect("a number"));
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     fn below(&mut self, n: u64) -> u64 {
