@@ -280,10 +280,13 @@ pub struct SeenCommit {
     pub at: Option<Timestamp>,
 }
 
+/// The newest commits of one group by topic and partition: next position, and when.
+type Newest = HashMap<(Arc<str>, u32), (u64, Timestamp)>;
+
 /// The topic's state: the newest commit of each group on each partition. Fed with committed records in order.
 #[derive(Clone, Debug, Default)]
 pub struct OffsetsTopic {
-    commits: HashMap<Arc<str>, HashMap<(Arc<str>, u32), (u64, Timestamp)>>,
+    commits: HashMap<Arc<str>, Newest>,
     topics: HashMap<Arc<str>, ()>,
     rows: usize,
     most: usize,

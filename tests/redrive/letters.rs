@@ -7,9 +7,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
+use streamgauge::decode::OffsetsTopic;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Every so many letters one has been redriven as often as is allowed.
@@ -105,6 +106,46 @@ impl Hand {
 
     /// Everything that a reader of committed records finds in a topic, partition by partition.
     pub fn copies(&self, topic: &str) -> Vec<Copy> {
+        let mut found = Vec::new();
+        self.read(topic, |message| {
+            let payload = message.payload().unwrap_or_default().to_vec();
+            let json: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+            let headers = message.headers().into_iter().flat_map(|h| h.iter());
+            found.push(Copy {
+                number: json["id"].as_str().and_then(|id| id[1..].parse().ok()).expect("an id"),
+                key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+                payload,
+                headers: headers
+                    .map(|h| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into_owned()))
+                    .collect(),
+            });
+        });
+        found
+    }
+
+    /// What the broker itself wrote down of commits, through our decoder.
+    pub fn offsets_topic(&self) -> OffsetsTopic {
+        let mut topic = OffsetsTopic::new(1_000);
+        self.read("__consumer_offsets", |message| {
+            topic.apply(message.key().unwrap_or_default(), message.payload(), None);
+        });
+        topic
+    }
+
+    /// The committed position of a group, as the broker answers it.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.address)
+            .set("group.id", group)
+            .create()
+            .expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let found = consumer.committed_offsets(list, PATIENCE).expect("an answer");
+        found.elements()[0].offset().to_raw().filter(|offset| *offset >= 0)
+    }
+
+    fn read(&self, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.address)
             .set("group.id", "reader")
@@ -120,31 +161,16 @@ impl Hand {
             list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
         }
         consumer.assign(&list).expect("assigned");
-        let (mut found, mut ended, until) = (Vec::new(), 0, Instant::now() + PATIENCE);
+        let (mut ended, until) = (0, Instant::now() + PATIENCE);
         while ended < partitions {
             assert!(Instant::now() < until, "{topic} was not read to its end");
             match consumer.poll(Duration::from_millis(200)) {
-                Some(Ok(message)) => {
-                    let payload = message.payload().unwrap_or_default().to_vec();
-                    let json: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
-                    let headers = message.headers().into_iter().flat_map(|h| h.iter());
-                    found.push(Copy {
-                        number: json["id"].as_str().and_then(|id| id[1..].parse().ok()).expect("an id"),
-                        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
-                        payload,
-                        headers: headers
-                            .map(|h| {
-                                (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into_owned())
-                            })
-                            .collect(),
-                    });
-                }
+                Some(Ok(message)) => each(&message),
                 Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,
                 Some(Err(error)) => panic!("{error}"),
                 None => {}
             }
         }
-        found
     }
 }
 

@@ -26,8 +26,8 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> Self {
-        let seed = std::env::var("STREAMGAUGE_KILL_SEED").map_or(1, |s| s.parse().expect("a number"));
-        Self(seed * 0x9e37_79b9_7f4a_7c15 | 1)
+        let seed: u64 = std::env::var("STREAMGAUGE_KILL_SEED").map_or(1, |s| s.parse().expect("a number"));
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -83,9 +83,9 @@ impl World {
         serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}\n{err}"))
     }
 
-    /// Runs and kills until a run comes to its end; says how many were killed.
-    fn redrive_killed(&self, stream: &str, more: &[&str], moments: &mut Moments) -> u32 {
-        let mut killed = 0;
+    /// Runs and kills until a run comes to its end; says how many copies there were after each kill.
+    fn redrive_killed(&self, stream: &str, more: &[&str], moments: &mut Moments) -> Vec<usize> {
+        let (mut killed, mut after) = (0, Vec::new());
         loop {
             let mut child =
                 self.command(stream, more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary");
@@ -103,13 +103,14 @@ impl World {
             match ended {
                 Some(status) => {
                     assert!(status.success(), "{status}");
-                    return killed;
+                    return after;
                 }
                 None => {
                     child.kill().expect("SIGKILL");
                     child.wait().expect("its end");
                     assert!(killed < KILLS, "it did not end within {PATIENCE:?}");
                     killed += 1;
+                    after.push(self.hand().copies("orders").len());
                 }
             }
         }
@@ -166,8 +167,11 @@ fn each_letter_goes_back_once_through_any_kill() {
     );
     assert_eq!(first.len() as u64, timeouts);
     let more = world.redrive_killed("orders.dlq", &["--rate", "2500"], &mut moments);
-    println!("killed {killed} and {more} times");
-    assert!(killed + more >= 6, "the kills must hit");
+    println!("copies after each kill: {killed:?}, {more:?}");
+    let within =
+        |counts: &[usize], from: usize, to: usize| counts.iter().filter(|n| (from + 1..to).contains(n)).count();
+    let (some, all) = (usize::try_from(timeouts).expect("few"), hand.copies("orders").len());
+    assert!(within(&killed, 0, some) + within(&more, some, all) >= 4, "the kills must hit in the middle");
 
     let copies = hand.copies("orders");
     let times = arrived(&copies);
@@ -209,4 +213,13 @@ fn a_letter_that_always_fails_goes_round_as_often_as_is_allowed() {
         hand.fail_again("orders.dlq", new);
     }
     assert_eq!(hand.copies("orders").len() as u64, 3 * free);
+
+    // The commits of these transactions, as the broker wrote them down and as it answers them.
+    let (topic, group) = (hand.offsets_topic(), "streamgauge.redrive.orders.dlq");
+    let (next, at) = topic.newest(group, "orders.dlq", 0).expect("our commits are in the topic");
+    assert_eq!(i64::try_from(next).ok(), hand.committed(group, "orders.dlq", 0));
+    let age = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs_f64() - at.0 as f64 / 1e6;
+    assert!((0.0..120.0).contains(&age), "committed {age} s ago");
+    assert_eq!((topic.faults, topic.dropped), (0, 0), "every record of the broker's is understood");
+    assert!(topic.seen >= 5, "{}", topic.seen);
 }

@@ -72,6 +72,9 @@ struct Entry {
     sent: Option<u64>,
 }
 
+/// When a stream was looked into last, and its newest positions by partition.
+type Suggested = (Timestamp, Vec<(u32, u64)>);
+
 /// Dead letters of one cluster.
 #[derive(Debug)]
 pub struct Board {
@@ -80,7 +83,7 @@ pub struct Board {
     streams: BTreeMap<Arc<str>, Entry>,
     retry: Vec<Arc<str>>,
     /// Names that only suggest dead letters, and when they were looked into last.
-    perhaps: BTreeMap<Arc<str>, (Timestamp, Vec<(u32, u64)>)>,
+    perhaps: BTreeMap<Arc<str>, Suggested>,
     /// Ends that can be read, by stream and partition.
     stable: HashMap<(Arc<str>, u32), u64>,
     dropped: u64,

@@ -219,7 +219,7 @@ const STRIPPED_NAMES: [&str; 10] = [
 #[must_use]
 pub fn is_error_header(name: &[u8]) -> bool {
     let begins = |p: &&str| name.len() >= p.len() && name[..p.len()].eq_ignore_ascii_case(p.as_bytes());
-    STRIPPED.iter().any(|p| begins(&p)) || STRIPPED_NAMES.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+    STRIPPED.iter().any(|p| begins(p)) || STRIPPED_NAMES.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
 }
 
 /// Reads the headers of a dead letter. Takes any bytes.
@@ -265,7 +265,7 @@ impl<'a> Found<'a> {
             n.eq_ignore_ascii_case(name.as_bytes()).then_some(())?;
             Some((at, (*value)?))
         });
-        if end == End::First { all.next() } else { all.last() }
+        if end == End::First { all.next() } else { all.next_back() }
     }
 
     /// Where the family's own words stand: its stream, or its error where it names no stream.

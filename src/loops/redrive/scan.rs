@@ -245,7 +245,7 @@ impl RedriveLoop {
     ) -> Result<(), RedriveError> {
         let Pending { mut out, sent } = pending;
         let touched = ground.settled.take_touched();
-        if !self.options.dry_run && !(out.is_empty() && touched.is_empty()) {
+        if !self.options.dry_run && (!out.is_empty() || !touched.is_empty()) {
             let wait = pace.wait(out.len(), Instant::now());
             self.sleep(wait)?;
             out.extend(touched.into_iter().map(|(key, value)| {
