@@ -102,9 +102,10 @@ fn frame(bencher: Bencher, view: &str) {
     let body = RefCell::new(body);
     let bytes = RefCell::new(0);
     bencher.with_inputs(|| turn(&mut log, &mut engine)).bench_local_values(|snapshot| {
+        let mut body = body.borrow_mut();
         runtime.block_on(async {
             snapshots.send_replace(snapshot);
-            let frame = body.borrow_mut().frame().await.expect("a stream").expect("a frame");
+            let frame = body.frame().await.expect("a stream").expect("a frame");
             *bytes.borrow_mut() = frame.into_data().map_or(0, |data| data.len());
         });
     });

@@ -96,9 +96,9 @@ fn steady_behind() {
     let seen = watch(&mut monitor, &mut world, 40, |w| {
         w.run(POLL, 20.0, |w| {
             if w.now % 5_000 == 0 {
-                behind(w)
+                behind(w);
             }
-        })
+        });
     });
     assert_eq!((seen.settled(), seen.known, seen.known_after), ("LAGGING", 40, Some(1)), "{seen:?}");
 }
@@ -352,9 +352,9 @@ fn assigned_elsewhere_unmanaged_and_slow_committers() {
     let slow = |w: &mut World| {
         w.run(POLL, 5.0, |w| {
             if w.now % 300_000 == 0 {
-                w.committed = Some(w.end())
+                w.committed = Some(w.end());
             }
-        })
+        });
     };
     let seen = watch(&mut monitor, &mut world, 200, slow);
     assert!(!seen.states[60..].iter().any(|s| *s == "STALLED" || *s == "STOPPED"), "{seen:?}");
@@ -471,12 +471,4 @@ fn random_lives() {
     let share = f64::from(known) / f64::from(polls);
     println!("{known} of {polls} ages known, {:.1} %", share * 100.0);
     assert!(share > 0.9, "only {share:.3} of the ages are known");
-}
-
-/// 16,000 partitions, 4,000 groups on 40 of them each, all of them moving: the worst case for time and memory.
-/// `cargo test --release --test lag -- --ignored --nocapture scale`
-#[test]
-#[ignore = "measures: alone, in release"]
-fn scale() {
-    lag::scale::measure();
 }

@@ -219,7 +219,7 @@ const STRIPPED_NAMES: [&str; 10] = [
 #[must_use]
 pub fn is_error_header(name: &[u8]) -> bool {
     let begins = |p: &&str| name.len() >= p.len() && name[..p.len()].eq_ignore_ascii_case(p.as_bytes());
-    STRIPPED.iter().any(|p| begins(p)) || STRIPPED_NAMES.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+    STRIPPED.iter().any(begins) || STRIPPED_NAMES.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
 }
 
 /// Reads the headers of a dead letter. Takes any bytes.

@@ -15,6 +15,8 @@ use crate::snapshot::{
     AgeMethod, Confidence, DlqBoard, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble,
     Snapshot, ToldLag,
 };
+use crate::text::Locale;
+use crate::text::i18n::lag_reason;
 use crate::web::WebConfig;
 use crate::web::exposition::{Exposition, Format};
 use crate::web::tests::{Answer, Fixture, send};
@@ -330,5 +332,14 @@ fn a_large_page_comes_in_small_pieces_and_whole() {
         assert!(largest < 2 * PIECE_BYTES, "{format:?}: {largest}");
         assert!(format == Format::Protobuf || lines == 16_000, "{format:?}: {lines}");
         assert!(format != Format::OpenMetrics || last.ends_with(b"# EOF\n"));
+    }
+}
+
+#[test]
+fn every_verdict_has_its_sentence_in_both_languages() {
+    for (key, _) in crate::lag::REASONS {
+        for locale in [Locale::En, Locale::Ko] {
+            assert!(lag_reason(key, &[0.0; 3], locale).is_some(), "{key}");
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! A log whose every append time is known, a group whose every commit is known, and a monitor that sees only what a
 //! broker would tell it. The truth is read off the log, never off the monitor.
 
-pub mod scale;
-
 use std::sync::Arc;
 
 use streamgauge::lag::{Board, BoardConfig};
@@ -218,6 +216,7 @@ impl Monitor {
     }
 
     /// For so many groups and rows.
+    #[allow(dead_code, reason = "examples/lag_board.rs uses it")]
     pub fn with_rows(groups: usize, rows: usize) -> Self {
         let config = BoardConfig { cluster: "main".into(), kind: "kafka", groups, rows, read_records: false };
         Self { board: Board::new(config), asked: 0, reads: 0 }
