@@ -298,7 +298,7 @@ impl TimeIndex {
         }
     }
 
-    /// Keeps at most `most` samples (within [`SAMPLES`]): those next to one of `targets` (ascending), then those
+    /// Keeps at most `most` samples (within `SAMPLES`): those next to one of `targets` (ascending), then those
     /// that divide time most evenly in the logarithm of the age.
     pub fn shrink(&mut self, most: usize, targets: &[u64], now: Timestamp) {
         let most = most.clamp(SAMPLES.0, SAMPLES.1);

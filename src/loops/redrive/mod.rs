@@ -54,7 +54,7 @@ pub struct RedriveLoop {
     pub options: RedriveOptions,
     /// Reads.
     pub observe: Box<dyn Observe>,
-    /// Writes; made for [`own_group`] of the stream. `None`: only a dry run is possible.
+    /// Writes; made for `dlq::own_group` of the stream. `None`: only a dry run is possible.
     pub mover: Option<Box<dyn Move>>,
     /// Looks transactions up.
     pub ended: Box<dyn Ended>,
