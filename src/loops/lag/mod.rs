@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::DlqKeeper;
 use crate::broker::{Observe, Stop};
+use crate::dlq::OWN_PREFIX;
 use crate::lag::{Board, BoardConfig, StoredIndex};
 use crate::model::{LagSpec, StreamSpec, Survey, Timestamp};
 use crate::snapshot::{LagBoard, LagCluster, Snapshot};
@@ -224,8 +225,10 @@ impl Names {
     }
 
     fn wanted(&self, group: &str) -> bool {
-        self.include.as_ref().is_none_or(|i| i.is_match(group))
-            && !self.exclude.as_ref().is_some_and(|e| e.is_match(group))
+        // Our own groups say which dead letters are settled: they are no matter of taste.
+        group.starts_with(OWN_PREFIX)
+            || (self.include.as_ref().is_none_or(|i| i.is_match(group))
+                && !self.exclude.as_ref().is_some_and(|e| e.is_match(group)))
     }
 }
 

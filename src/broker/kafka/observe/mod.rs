@@ -32,6 +32,8 @@ use groups::Listing;
 use link::Link;
 use logs::Logs;
 
+/// How the names of our own groups begin (`dlq::own_group`).
+const OURS: &str = "streamgauge.redrive.";
 /// Surveys that one client makes: librdkafka never frees what it has learned of topics that are gone.
 const RECYCLE: u32 = 500;
 /// Part of the deadline, in tenths, by which groups are listed, committed positions known, topics described.
@@ -84,7 +86,9 @@ impl KafkaObserve {
     }
 
     fn wants(&self, group: &str) -> bool {
-        (self.include.is_empty() || self.include.is_match(group)) && !self.exclude.is_match(group)
+        // Our own groups say which dead letters are settled: they are no matter of taste.
+        group.starts_with(OURS)
+            || ((self.include.is_empty() || self.include.is_match(group)) && !self.exclude.is_match(group))
     }
 
     /// The client, made anew from time to time.
