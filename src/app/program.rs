@@ -127,5 +127,10 @@ fn prepare_kafka(config: &Config, runtime: &Runtime) -> Result<(), StartError> {
 #[expect(clippy::print_stderr, reason = "the log may not be set up, and the exit code needs its words")]
 fn complain(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
     eprintln!("streamgauge: {error}");
+    if matches!(exit, Exit::Damaged) {
+        eprintln!(
+            "streamgauge: nothing was changed; move this file away to begin without it, and keep it: docs/OPERATIONS.md, \"Data directory\", says what is lost"
+        );
+    }
     exit
 }

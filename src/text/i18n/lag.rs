@@ -145,7 +145,7 @@ table! {
     tile_letters: "Dead letters unhandled", "미처리 데드 레터";
     tile_inflow: "Dead letters arriving", "데드 레터 유입";
     per_minute: "/min", "/분";
-    in_streams: "in {n} streams", "스트림 {n}개";
+    in_streams: "streams: {n}", "스트림 {n}개";
     busiest: "most in {stream}", "{stream}에 가장 많음";
     none_behind: "nothing unread has a known age", "경과를 아는 미처리 메시지가 없습니다";
     all_read: "everything is read", "모두 읽었습니다";

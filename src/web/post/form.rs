@@ -34,7 +34,8 @@ impl Form {
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{what}; allowed are {allowed}")))
         };
         if headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return refuse("content-encoding is not supported".to_owned());
+            let detail = "content-encoding is not supported: send the body as it is, without compression";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let text = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
         let media = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
