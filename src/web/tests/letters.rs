@@ -138,7 +138,12 @@ async fn a_redrive_begins_with_a_dry_run_of_the_same_plan() {
     // Whoever opens the page afresh begins what was counted, not all that there is.
     let afresh = get(&router, path).await;
     let begins = afresh.text.split("id=\"run\"").nth(1).unwrap().split("</section>").next().unwrap();
-    for text in ["Begin: move 12 letters", "name=\"last\" value=\"9\"", "name=\"error\" value=\"Timeout\""] {
+    for text in [
+        "Begin: move 12 letters",
+        "value=\"2026-11-22T10:00:00.000000Z\"",
+        "name=\"last\" value=\"9\"",
+        "name=\"error\" value=\"Timeout\"",
+    ] {
         assert!(begins.contains(text), "{text} in {begins}");
     }
     assert!(!page.header("location").contains("token") && !answer.header("location").contains(&token));

@@ -193,14 +193,15 @@ impl Fields {
     }
 }
 
-/// A plan as the fields of a form.
+/// A plan as the hidden fields of a form: in full, a field that is seen shows only minutes.
 fn chosen(plan: &RedrivePlan) -> Vec<(&'static str, String)> {
     let field = Fields::of(plan);
+    let time = |at: Option<Timestamp>| at.map_or_else(String::new, crate::text::time::exact);
     let fields = [
         ("error", plan.error.clone()),
         ("group", plan.group.clone()),
-        ("from", field.from),
-        ("to", field.to),
+        ("from", time(plan.from)),
+        ("to", time(plan.to)),
         ("partition", field.partition),
         ("first", field.first),
         ("last", field.last),
