@@ -42,6 +42,7 @@ pub(super) struct LetterActions {
 
 /// One run, going on or ended.
 pub(super) struct Run {
+    plan: RedrivePlan,
     reins: Reins,
     view: watch::Receiver<Arc<RedriveView>>,
 }
@@ -74,7 +75,7 @@ impl LetterActions {
         }
         let made = parts(&self.config, cluster, self.clusters.log(), &plan.stream, dry_run);
         let RedriveParts { observe, mover, prepare } = made.map_err(Refusal::Unavailable)?;
-        let options = options(&self.config, who, plan, dry_run);
+        let options = options(&self.config, who, plan.clone(), dry_run);
         let (out, view) = watch::channel(Arc::new(RedriveView {
             cluster: key.0.clone(),
             stream: key.1.clone(),
@@ -104,7 +105,7 @@ impl LetterActions {
             }
         });
         spawned.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        runs.insert(key, Run { reins, view });
+        runs.insert(key, Run { plan, reins, view });
         Ok(())
     }
 }
@@ -182,10 +183,10 @@ impl DlqActions for LetterActions {
         })
     }
 
-    fn progress(&self, cluster: &str, stream: &str) -> Option<Arc<RedriveView>> {
+    fn progress(&self, cluster: &str, stream: &str) -> Option<(RedrivePlan, Arc<RedriveView>)> {
         let runs = self.runs();
         let run = runs.get(&(cluster.to_owned(), stream.to_owned()))?;
-        Some(Arc::clone(&run.view.borrow()))
+        Some((run.plan.clone(), Arc::clone(&run.view.borrow())))
     }
 }
 

@@ -101,12 +101,18 @@ impl Lookup {
                 Ok(Some(state == "ended" && data["outcome"].as_str() == Some("ok")))
             }
             // It does not know the transaction: that says nothing.
-            404 if String::from_utf8_lossy(&body).contains("transaction") => Ok(None),
+            404 if unknown(&body) => Ok(None),
             404 => Err("it has no /api/v1/transactions".into()),
             401 | 403 => Err(format!("it refuses ({status}): say --server http://USER:PASSWORD@{}", self.host)),
             status => Err(format!("it answers {status}")),
         }
     }
+}
+
+/// True where a server of ours says that it does not know the transaction; one without the route names its path.
+fn unknown(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    body.contains("transaction") && !body.contains("/api/v1/transactions")
 }
 
 impl Ended for Lookup {
@@ -237,6 +243,13 @@ mod tests {
             asked[3]
         );
         assert!(lookup.source().contains("answers 503"), "{}", lookup.source());
+    }
+
+    #[test]
+    fn a_server_without_the_route_is_no_server_without_the_transaction() {
+        assert!(unknown(br#"{"detail":"no transaction \"x\""}"#));
+        assert!(!unknown(br#"{"detail":"nothing is served under /api/v1/transactions"}"#));
+        assert!(!unknown(b"<h1>Not Found</h1>"));
     }
 
     #[test]

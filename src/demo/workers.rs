@@ -20,8 +20,12 @@ const ROUND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Where dead letters are redriven to: who reads it looks for them there.
 const REDRIVE_TARGET: usize = 1;
+/// Who reads it.
+const REDRIVE_READER: &str = "warehouse-service";
 /// The header of a record that was redriven.
 const REDRIVEN: &[u8] = b"x-redrive-count";
+/// So many records before its last commit may be those whose letters were being answered: about ten seconds.
+const UNANSWERED: u64 = 400;
 /// Records looked at per round for redriven ones.
 const LOOKED_AT: usize = 5_000;
 /// Redriven letters on their way to the script; beyond, they end as they are.
@@ -67,6 +71,14 @@ fn payments(schedule: Schedule, now: Timestamp) -> Timestamp {
             now.plus(-(24 * MICROS_PER_SECOND - since * 4 / 5).max(20_000))
         }
     }
+}
+
+/// Where the reader of redriven letters stood when the survey was made.
+fn committed(survey: &Survey, stream: &str, partition: u32) -> Option<u64> {
+    let group = survey.groups.iter().find(|g| &*g.name == REDRIVE_READER)?;
+    let is_here = |topic: u32| survey.topics.get(topic as usize).is_some_and(|t| &*t.name == stream);
+    let here = group.committed.iter().flatten().find(|c| c.partition == partition && is_here(c.topic));
+    here.map(|c| c.next)
 }
 
 /// The consumers of the shop.
@@ -126,7 +138,10 @@ impl Workers {
         for (partition, facts) in (0..).zip(&topic.partitions) {
             let Some(end) = facts.stable_end else { continue };
             if self.looked.len() <= partition as usize {
-                self.looked.push(end); // what came back before we lived has had its answer
+                // What came back while nobody worked lies behind the last commit of who reads it, and what was being
+                // answered then right before it: answered twice, the answers have the same ids.
+                let first = |next: u64| next.min(end).saturating_sub(UNANSWERED);
+                self.looked.push(committed(survey, stream, partition).map_or(end, first));
             }
             let from = self.looked[partition as usize];
             if from >= end {

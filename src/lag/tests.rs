@@ -7,7 +7,7 @@ use crate::model::{
     Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, Survey, TimedPosition, Timestamp,
     TopicFacts,
 };
-use crate::snapshot::{GroupView, LagCluster, LagState, ToldLag};
+use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagState, ToldLag};
 
 /// A member reads 0..1000 with ordinary commits; 100 are unread and 20 s old.
 fn ordinary() -> Evidence {
@@ -94,6 +94,12 @@ fn every_rule_and_every_edge() {
         ("one left, new", tail(10.0), S::Ok, "ok"),
         ("one left, cannot be told", tail(40.0), S::Unknown, "unknown.tail"),
         ("one left, transactions seen", Evidence { transactional: true, ..tail(40.0) }, S::Ok, "marker_tail"),
+        (
+            "one left, and it was read",
+            Evidence { age: Age { method: AgeMethod::Record, ..Age::default() }, ..tail(40.0) },
+            S::Stalled,
+            "stalled",
+        ),
         ("one left, slow committer", Evidence { pause: Some(300.0), ..tail(40.0) }, S::Ok, "ok"),
         ("two left and stuck", Evidence { committed: Some(998), ..stuck(40.0) }, S::Stalled, "stalled"),
         ("first commit, 1 s old", first(), S::Warming, "warming"),

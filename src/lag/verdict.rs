@@ -5,7 +5,7 @@
 
 use super::age::Age;
 use super::trend::Slope;
-use crate::snapshot::{LagState, Reason};
+use crate::snapshot::{AgeMethod, LagState, Reason};
 
 /// Least seconds without a commit before anything is said about it: above the pauses of rebalances and of the
 /// usual commit interval of 5 s.
@@ -208,7 +208,9 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
     let overdue = stuck >= patience || (e.pause.is_none() && stuck >= PATIENCE_LEAST && waited >= PATIENCE_UNKNOWN);
 
     // A transaction's marker takes a position too: with one left, and no right to read, both look the same.
-    if stable - committed == 1 && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
+    // Where it was read, it is a record.
+    let read = e.age.method == AgeMethod::Record;
+    if stable - committed == 1 && !read && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
         return if e.transactional {
             say(S::Ok, "lag.reason.marker_tail", none())
         } else {

@@ -176,6 +176,9 @@ impl Board {
         };
         let (state, reason) = verdict(&evidence);
         row.state = state;
+        // What is most likely a marker waits for nobody: an age would say that it is a message.
+        let tail = matches!(reason.key, "lag.reason.unknown.tail" | "lag.reason.marker_tail");
+        let age = if tail { Age::default() } else { age };
         let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty <= DRAINS);
         let samples = self.samples(row, end);
         LagRow {

@@ -27,6 +27,12 @@ pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
     }
 }
 
+/// The moment in full, to be read back.
+#[must_use]
+pub fn exact(at: Timestamp) -> String {
+    format(at, "%Y-%m-%dT%H:%M:%S.%6fZ")
+}
+
 /// Time of day for an axis: `09:58`, or with seconds where the axis is short.
 #[must_use]
 pub fn axis(second: i64, with_seconds: bool) -> String {

@@ -210,7 +210,7 @@ pub async fn redrive_form(
     let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
     let notice = if app.config.actions.is_some() { Notice::None } else { Notice::Off };
     let plan = plan(cluster, stream, &Fields::read(&query)?)?;
-    let html = draw(&app, &query, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_deref(), &notice));
+    let html = draw(&app, &query, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_ref(), &notice));
     Ok(with_cookie(html.into_response(), cookie))
 }
 
@@ -227,7 +227,7 @@ pub async fn redrive_act(
     let (token, cookie) = app.forms.token(&headers, &who);
     let page = |status: StatusCode, notice: &Notice| {
         let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
-        let html = draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_deref(), notice));
+        let html = draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_ref(), notice));
         (status, html).into_response()
     };
     let Some(actions) = &app.config.actions.0 else {

@@ -104,6 +104,6 @@ pub trait DlqActions: Send + Sync {
         step: RedriveStep,
     ) -> Boxed<'a, Result<(), Refusal>>;
 
-    /// The newest run of a stream, dry or not, at once.
-    fn progress(&self, cluster: &str, stream: &str) -> Option<Arc<RedriveView>>;
+    /// The newest run of a stream, dry or not, at once, and the plan it was begun with.
+    fn progress(&self, cluster: &str, stream: &str) -> Option<(RedrivePlan, Arc<RedriveView>)>;
 }

@@ -16,7 +16,7 @@ use crate::web::{Actions, DlqActions, RedrivePlan, RedriveStep, RedriveTarget, R
 struct Fake {
     asked: Mutex<Vec<String>>,
     plans: Mutex<Vec<RedrivePlan>>,
-    run: Mutex<Option<Arc<RedriveView>>>,
+    run: Mutex<Option<(RedrivePlan, Arc<RedriveView>)>>,
 }
 
 impl Fake {
@@ -45,7 +45,7 @@ impl DlqActions for Fake {
 
     fn dry_run<'a>(&'a self, _: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>> {
         self.note("dry_run".to_owned());
-        self.plans.lock().unwrap().push(plan);
+        self.plans.lock().unwrap().push(plan.clone());
         let run = RedriveView {
             dry_run: true,
             state: "done",
@@ -53,7 +53,7 @@ impl DlqActions for Fake {
             skipped: [("transaction has ended ok", 3)].into(),
             ..RedriveView::default()
         };
-        *self.run.lock().unwrap() = Some(Arc::new(run));
+        *self.run.lock().unwrap() = Some((plan, Arc::new(run)));
         Box::pin(async { Ok(()) })
     }
 
@@ -74,7 +74,7 @@ impl DlqActions for Fake {
         Box::pin(async { Err(Refusal::Conflict("nothing runs".to_owned())) })
     }
 
-    fn progress(&self, _: &str, _: &str) -> Option<Arc<RedriveView>> {
+    fn progress(&self, _: &str, _: &str) -> Option<(RedrivePlan, Arc<RedriveView>)> {
         self.run.lock().unwrap().clone()
     }
 }
@@ -134,6 +134,17 @@ async fn a_redrive_begins_with_a_dry_run_of_the_same_plan() {
     let page = get(&router, answer.header("location")).await;
     for text in ["Begin: move 12 letters", "transaction has ended ok", "name=\"first\" value=\"5\"", "orders-2"] {
         assert!(page.text.contains(text), "{text} in {}", page.text);
+    }
+    // Whoever opens the page afresh begins what was counted, not all that there is.
+    let afresh = get(&router, path).await;
+    let begins = afresh.text.split("id=\"run\"").nth(1).unwrap().split("</section>").next().unwrap();
+    for text in [
+        "Begin: move 12 letters",
+        "value=\"2026-11-22T10:00:00.000000Z\"",
+        "name=\"last\" value=\"9\"",
+        "name=\"error\" value=\"Timeout\"",
+    ] {
+        assert!(begins.contains(text), "{text} in {begins}");
     }
     assert!(!page.header("location").contains("token") && !answer.header("location").contains(&token));
     let started = post(&router, path, &cookie, format!("{plan}&token={token}&act=start")).await;

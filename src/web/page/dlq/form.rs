@@ -1,5 +1,7 @@
 //! The guarded forms: looking at a record, and redriving letters. Not live: they carry a token of their own.
 
+use std::sync::Arc;
+
 use askama::Template;
 
 use crate::model::Timestamp;
@@ -191,12 +193,33 @@ impl Fields {
     }
 }
 
+/// A plan as the hidden fields of a form: in full, a field that is seen shows only minutes.
+fn chosen(plan: &RedrivePlan) -> Vec<(&'static str, String)> {
+    let field = Fields::of(plan);
+    let time = |at: Option<Timestamp>| at.map_or_else(String::new, crate::text::time::exact);
+    let fields = [
+        ("error", plan.error.clone()),
+        ("group", plan.group.clone()),
+        ("from", time(plan.from)),
+        ("to", time(plan.to)),
+        ("partition", field.partition),
+        ("first", field.first),
+        ("last", field.last),
+        ("most", field.most),
+        ("rate", field.rate),
+        ("target", field.target.to_owned()),
+        ("target_stream", field.target_stream),
+        ("include_ok", String::from(if plan.include_ok { "1" } else { "" })),
+    ];
+    fields.into_iter().filter(|(_, v)| !v.is_empty()).collect()
+}
+
 /// The page of a redrive: the newest run, and the form.
 pub fn redrive(
     cx: &PageContext,
     plan: &RedrivePlan,
     token: &str,
-    run: Option<&RedriveView>,
+    run: Option<&(RedrivePlan, Arc<RedriveView>)>,
     notice: &Notice,
 ) -> String {
     let kit = &Kit::new(cx);
@@ -212,24 +235,8 @@ pub fn redrive(
         choices
     };
     let field = Fields::of(plan);
-    let chosen = [
-        ("error", &plan.error),
-        ("group", &plan.group),
-        ("from", &field.from),
-        ("to", &field.to),
-        ("partition", &field.partition),
-        ("first", &field.first),
-        ("last", &field.last),
-        ("most", &field.most),
-        ("rate", &field.rate),
-        ("target", &field.target.to_owned()),
-        ("target_stream", &field.target_stream),
-        ("include_ok", &String::from(if plan.include_ok { "1" } else { "" })),
-    ]
-    .into_iter()
-    .filter(|(_, v)| !v.is_empty())
-    .map(|(n, v)| (n, v.clone()))
-    .collect();
+    // What the result's button begins is what was counted, whatever the form below says meanwhile.
+    let chosen = chosen(run.map_or(plan, |(counted, _)| counted));
     to_html(&RedrivePage {
         f: frame(kit, d.redrive, &back),
         d,
@@ -245,7 +252,7 @@ pub fn redrive(
         errors: choices(stream.map(|s| &s.by_error), &plan.error),
         groups: choices(stream.map(|s| &s.by_group), &plan.group),
         field,
-        run: run.map(|run| going(kit, run)),
+        run: run.map(|(_, run)| going(kit, run)),
     })
 }
 
