@@ -278,20 +278,21 @@ impl Engine {
         copies.insert(at, Copy::of(a));
         self.flows[usize::from(a.flow)].state.totals.duplicates += 1; // until it counts
         let verdicts = counted(&copies);
+        // First what counts now: a transaction that were empty in between would forget that it has settled.
+        for i in (0..copies.len()).filter(|i| verdicts[*i]) {
+            let (before, copy) = (&copies[..i], &copies[i]);
+            if !copy.counted {
+                let repeats = before.iter().zip(&verdicts).any(|(c, counts)| *counts && c.says(copy));
+                self.place(&Arrival { repeats, ..copy.arrival() });
+                self.flows[usize::from(copy.flow)].state.totals.duplicates -= 1;
+                copies[i].counted = true;
+            }
+        }
         for (copy, counts) in copies.iter_mut().zip(&verdicts) {
             if copy.counted && !counts {
                 self.displace(&copy.arrival());
                 self.flows[usize::from(copy.flow)].state.totals.duplicates += 1;
                 copy.counted = false;
-            }
-        }
-        for i in (0..copies.len()).filter(|i| verdicts[*i]) {
-            let (before, copy) = (&copies[..i], &copies[i]);
-            if !copy.counted {
-                let repeats = before.iter().any(|c| c.counted && c.says(copy));
-                self.place(&Arrival { repeats, ..copy.arrival() });
-                self.flows[usize::from(copy.flow)].state.totals.duplicates -= 1;
-                copies[i].counted = true;
             }
         }
         let flow = &mut self.flows[usize::from(a.flow)];

@@ -1,12 +1,13 @@
 //! One posted object becomes one record of event v1: defaults set, what we do not know kept as attributes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use crate::broker::NewRecord;
 use crate::decode;
@@ -46,6 +47,11 @@ pub(super) struct Rules<'a> {
     arrival: Timestamp,
     /// Of the request: for items that carry none.
     trace: Option<(String, Option<String>)>,
+    /// Of the idempotency key and what it stands for: a repeated request gives the same ids, so that what an
+    /// unanswered append wrote after all is known again.
+    seed: Option<[u8; 32]>,
+    /// Ids given from the seed so far.
+    given: Cell<u64>,
 }
 
 /// An event that is ready for the log.
@@ -78,15 +84,22 @@ struct EventV1<'a> {
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(limits: &'a Limits, arrival: Timestamp, headers: &HeaderMap) -> Self {
+    pub(super) fn new(limits: &'a Limits, arrival: Timestamp, headers: &HeaderMap, seed: Option<[u8; 32]>) -> Self {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         // By the standard a header that is no trace context is ignored, and tracestate with it.
         let valid = text("traceparent").filter(|t| decode::traceparent(t.as_bytes()).is_some());
         let trace = valid.map(|t| (t.to_owned(), text("tracestate").map(ToOwned::to_owned)));
-        Self { limits, arrival, trace }
+        Self { limits, arrival, trace, seed, given: Cell::new(0) }
     }
 
+    /// An id for what came without: a UUIDv7; with an idempotency key a UUIDv8 made of it (RFC 9562, 5.8).
     fn new_id(&self) -> String {
+        if let Some(seed) = self.seed {
+            let hash =
+                Sha256::new().chain_update(seed).chain_update(self.given.replace(self.given.get() + 1).to_be_bytes());
+            let bytes: [u8; 32] = hash.finalize().into();
+            return uuid::Builder::from_custom_bytes(std::array::from_fn(|i| bytes[i])).into_uuid().to_string();
+        }
         let micros = u64::try_from(self.arrival.0).unwrap_or(0);
         let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1_000;
         let time = uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos);

@@ -45,32 +45,29 @@ pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Resu
     let form = Form::of(&parts.headers)?;
     let key = idempotency_key(&parts)?;
     let body = read(&parts.headers, body, app.config.limits.body_bytes).await?;
-    let rules = Rules::new(&app.context.limits, (app.context.now)(), &parts.headers);
+    let body_hash = hash(&parts.headers, &body);
+    let seed = key.as_ref().map(|key| Sha256::new().chain_update(body_hash).chain_update(key).finalize().into());
+    let rules = Rules::new(&app.context.limits, (app.context.now)(), &parts.headers, seed);
     let items = form.items(&body, &parts.headers, &rules, app.config.limits.body_events)?;
     // A task of its own: a caller that hangs up must not leave a key claimed or an append half told.
     let work = tokio::spawn(async move {
         match key {
-            Some(key) => once(&app, key, &parts.headers, &body, items).await,
+            Some(key) => once(&app, key, body_hash, items).await,
             None => append(&app, items).await.map(|answer| respond(answer, false)),
         }
     });
     work.await.unwrap_or_else(|error| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
 }
 
+/// What a key stands for: the same bytes mean something else under another type.
+fn hash(headers: &HeaderMap, body: &[u8]) -> [u8; 32] {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    Sha256::new().chain_update(kind).chain_update([0]).chain_update(body).finalize().into()
+}
+
 /// Does the work at most once per key and gives the stored answer again.
-async fn once(
-    app: &App,
-    key: String,
-    headers: &HeaderMap,
-    body: &[u8],
-    items: Vec<Prepared>,
-) -> Result<Response, Problem> {
-    let mut hash = Sha256::new();
-    // The same bytes mean something else under another type.
-    hash.update(headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes));
-    hash.update([0]);
-    hash.update(body);
-    let (body_hash, now) = (hash.finalize().into(), (app.context.now)());
+async fn once(app: &App, key: String, body_hash: [u8; 32], items: Vec<Prepared>) -> Result<Response, Problem> {
+    let now = (app.context.now)();
     match on_ledger(app, &key, move |keys, key| keys.claim(key, body_hash, now)).await? {
         Claim::Fresh => {}
         Claim::Replay(answer) => return Ok(respond(answer, true)),

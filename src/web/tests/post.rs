@@ -252,6 +252,22 @@ async fn a_log_that_is_down_is_a_503_and_gives_the_key_back() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_gives_the_same_ids_though_nobody_remembers_the_first() {
+    let ids = async |key: &str| {
+        let router = Fixture::new().router(WebConfig::default());
+        let answer = post(&router, JSON, &[("idempotency-key", key)], "[{},{}]").await.json();
+        let id = |i: usize, name: &str| answer["accepted"][i][name].as_str().unwrap_or_default().to_owned();
+        [id(0, "id"), id(0, "transaction_id"), id(1, "id"), id(1, "transaction_id")]
+    };
+    let first = ids("k").await;
+    assert_eq!(first, ids("k").await);
+    let mut all = [first, ids("other").await].concat();
+    all.sort_unstable();
+    all.dedup();
+    assert!(all.len() == 8 && all.iter().all(|id| id.len() == 36), "{all:?}");
+}
+
+#[tokio::test]
 async fn the_same_key_at_the_same_time_is_a_conflict_and_a_caller_that_leaves_changes_nothing() {
     let fixture = Fixture::new();
     let router = fixture.router(WebConfig::default());
