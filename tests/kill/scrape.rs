@@ -15,6 +15,8 @@ use crate::support::http;
 const EVERY: Duration = Duration::from_millis(200);
 /// These count from the start of the process, as every client library of Prometheus has it.
 const OF_THE_PROCESS: &str = "process_";
+/// So do these: what happened to groups and dead letters is counted while somebody watches (docs/adr/016).
+const OF_THE_WATCH: [&str; 2] = ["streamgauge_group_", "streamgauge_dlq_"];
 /// Complaints kept; one defect shows in thousands of scrapes.
 const COMPLAINTS: usize = 20;
 
@@ -74,7 +76,9 @@ fn look(page: String, highest: &mut HashMap<String, f64>, report: &mut Report) {
         Err(why) => return complain(report, why),
     };
     let (mut known, before) = (0, highest.len());
-    for sample in readings.samples.iter().filter(|s| !s.name.starts_with(OF_THE_PROCESS) && readings.is_cumulative(s)) {
+    let durable =
+        |name: &str| !name.starts_with(OF_THE_PROCESS) && !OF_THE_WATCH.iter().any(|watch| name.starts_with(watch));
+    for sample in readings.samples.iter().filter(|s| durable(&s.name) && readings.is_cumulative(s)) {
         match highest.get_mut(&sample.series()) {
             None => drop(highest.insert(sample.series(), sample.value)),
             Some(was) => {
