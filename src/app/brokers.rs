@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::StartError;
 use super::watchers::{rules, watched};
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
-use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite};
+use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite, Watched};
 use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
 use crate::decode::Spares;
@@ -79,11 +79,23 @@ impl Clusters {
     /// # Errors
     /// [`StartError::Config`]: a pattern or a property that cannot work.
     pub(super) fn observer(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Observe>, StartError> {
+        self.observer_of(config, cluster, watched(&rules(config, cluster)?))
+    }
+
+    /// The same, also of the topics that are `watched` although no group has committed on them.
+    ///
+    /// # Errors
+    /// As [`Self::observer`].
+    pub(super) fn observer_of(
+        &self,
+        config: &Config,
+        cluster: &ClusterConfig,
+        watched: Watched,
+    ) -> Result<Box<dyn Observe>, StartError> {
         match (cluster.kind, &self.log) {
             (ClusterKind::Embedded, Some(log)) => Ok(log.observer()),
             (ClusterKind::Embedded, None) => Err(StartError::Config("the embedded log is not open".into())),
             (ClusterKind::Kafka, _) => {
-                let watched = watched(&rules(config, cluster)?);
                 let made = KafkaObserve::new(kafka(cluster), config.lag.clone(), watched, wall);
                 Ok(Box::new(made.map_err(StartError::Config)?))
             }

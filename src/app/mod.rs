@@ -268,7 +268,9 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         if let Some(cluster) = config.clusters.iter().find(|c| c.name == publish.cluster)
             && let Some(committer) = clusters.committer(cluster)
         {
-            let workers = demo::Workers::new(clusters.observer(&config, cluster)?, committer, &traffic);
+            // They commit on streams on which nobody has committed before them.
+            let observer = clusters.observer_of(&config, cluster, Arc::new(|_: &str| true))?;
+            let workers = demo::Workers::new(observer, committer, &traffic);
             let (stop, asked) = (stop_web.clone(), stop_web.clone());
             supervisor.thread(
                 "demo-workers",
