@@ -15,8 +15,12 @@ use crate::support::http;
 const EVERY: Duration = Duration::from_millis(200);
 /// These count from the start of the process, as every client library of Prometheus has it.
 const OF_THE_PROCESS: &str = "process_";
-/// So do these: what happened to groups and dead letters is counted while somebody watches (docs/adr/016).
-const OF_THE_WATCH: [&str; 2] = ["streamgauge_group_", "streamgauge_dlq_"];
+/// So do these three and no other: what surveys see is counted while somebody watches (docs/adr/016).
+const OF_THE_WATCH: [&str; 3] = [
+    "streamgauge_group_lost_messages_total",
+    "streamgauge_dlq_inflow_messages_total",
+    "streamgauge_dlq_expired_messages_total",
+];
 /// Complaints kept; one defect shows in thousands of scrapes.
 const COMPLAINTS: usize = 20;
 
@@ -76,8 +80,7 @@ fn look(page: String, highest: &mut HashMap<String, f64>, report: &mut Report) {
         Err(why) => return complain(report, why),
     };
     let (mut known, before) = (0, highest.len());
-    let durable =
-        |name: &str| !name.starts_with(OF_THE_PROCESS) && !OF_THE_WATCH.iter().any(|watch| name.starts_with(watch));
+    let durable = |name: &str| !name.starts_with(OF_THE_PROCESS) && !OF_THE_WATCH.contains(&name);
     for sample in readings.samples.iter().filter(|s| durable(&s.name) && readings.is_cumulative(s)) {
         match highest.get_mut(&sample.series()) {
             None => drop(highest.insert(sample.series(), sample.value)),

@@ -308,12 +308,12 @@ const LETTERS: &[Family] = &[
     ),
     counter(
         "streamgauge_dlq_inflow_messages_total",
-        "Letters that arrived.",
+        "Letters that arrived since this process watches.",
         Over::Letters(|out, s| letters(out, s, Some(s.inflow_total as f64))),
     ),
     counter(
         "streamgauge_dlq_expired_messages_total",
-        "Letters lost to retention before anybody handled them.",
+        "Letters lost to retention before anybody handled them, since this process watches.",
         Over::Letters(|out, s| {
             letters(out, s, Some(s.expired as f64));
         }),
