@@ -55,7 +55,7 @@ test('picture: the overview while payments are slow', async () => {
     const path = `${SHOTS}/picture.png`;
     await page.screenshot({ path, fullPage: true });
     const { size } = statSync(path);
-    assert.ok(size > 30_000 && size <= 300_000, `${size} bytes`);
+    assert.ok(size > 30_000, `an empty picture: ${size} bytes`); // how large it may be is asked where it is committed
   } finally {
     await browser.close();
     await server.end();
