@@ -23,6 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("lag_equals_what_the_brokers_own_tool_prints", equals_the_tool),
     ("lag_of_a_share_group_is_not_available", share),
     ("lag_of_a_broker_that_hangs_keeps_its_age", hangs),
+    ("lag_is_known_when_the_coordinator_moves", moves),
 ];
 
 /// One row: what was committed, where the log ends, who has it (client, host).
@@ -312,6 +313,48 @@ fn share(broker: &mut Broker) {
 }
 
 /// Everything that was known stays, with its age, and the deadline holds.
+/// Of a coordinator that is none any more the client hears "not coordinator", and has died of it.
+fn moves(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("moving", 1);
+    hand.send("moving", Some(0), 10);
+    commit_one(&broker.address, "moving-group", "moving", &[(0, 4)]);
+    let mut second = broker.join();
+    let mut observer = observer(&broker.address);
+    assert!(observer.survey(PATIENCE).answered);
+    for node in [2, 1] {
+        reassign(broker, "__consumer_offsets", node);
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let survey = observer.survey(PATIENCE);
+            let group = survey.groups.iter().find(|g| &*g.name == "moving-group" && g.committed_at >= survey.began);
+            if let Some(group) = group.filter(|g| survey.answered && g.fault.is_empty()) {
+                assert_eq!(group.committed.as_ref().unwrap()[0].next, 4);
+                break;
+            }
+            assert!(Instant::now() < deadline, "{:?}", survey.faults);
+        }
+    }
+    second.stop();
+}
+
+/// Moves the only partition of a topic to a node, with Kafka's own tool, and waits for it.
+fn reassign(broker: &Broker, topic: &str, node: u32) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let wish = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"replicas":[{node}]}}]}}"#);
+    std::fs::write(file.path(), wish).unwrap();
+    let file = file.path().display().to_string();
+    let ask = |what| {
+        let arguments = ["--bootstrap-server", &broker.address, "--reassignment-json-file", &file, what];
+        broker.tool("org.apache.kafka.tools.reassign.ReassignPartitionsCommand", &arguments)
+    };
+    ask("--execute");
+    let deadline = Instant::now() + PATIENCE;
+    while !ask("--verify").contains("is completed") {
+        assert!(Instant::now() < deadline, "{topic} does not move");
+    }
+}
+
 fn hangs(broker: &mut Broker) {
     let hand = Hand::new(&broker.address);
     hand.create("hung", 1);
