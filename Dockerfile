@@ -20,7 +20,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/streamgauge --create-home --shell /usr/sbin/nologin streamgauge
 COPY --from=build /streamgauge /usr/local/bin/streamgauge
-USER streamgauge
+# By number, so that an orchestrator can tell that it is not root.
+USER 10001
 # The default data directory lies in the working directory. What a container is told: a file by --config, and
 # STREAMGAUGE_LISTEN, STREAMGAUGE_DATA_DIR, STREAMGAUGE_PUBLIC_URL, STREAMGAUGE_LOG_FORMAT. It listens on its own
 # loopback until a configuration with [auth] says otherwise (docker-compose.yml shows one).
