@@ -55,8 +55,8 @@ impl Brokers for Fake {
     }
 
     fn check(&self, cluster: &ClusterConfig) -> Result<(), String> {
-        match cluster.properties.iter().find(|(k, _)| *k == "no.such.property") {
-            Some((key, value)) => Err(format!("no property \"{key}\" {value}")),
+        match cluster.properties.iter().find(|(k, _)| *k == "client.id") {
+            Some((key, value)) => Err(format!("not this \"{key}\": {value}")),
             None => Ok(()),
         }
     }
