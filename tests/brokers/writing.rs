@@ -1,6 +1,6 @@
 //! Appends that are acknowledged, and what an operator is told.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaWrite};
 use streamgauge::broker::{Inspect as _, NewRecord, Write as _, WriteError};
@@ -8,7 +8,7 @@ use streamgauge::model::{Positions, Start, StreamName, Timestamp};
 
 use super::Test;
 use super::kafka::Broker;
-use super::rig::{self, Hand, Rig, exact, wait};
+use super::rig::{self, Hand, PATIENCE, Rig, exact, wait};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("appends_are_read_back_with_headers_key_and_time", appends),
