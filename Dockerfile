@@ -2,7 +2,9 @@
 # One static-enough binary on a small Debian, run by a user without rights.
 
 FROM rust:1.95.0-slim-bookworm AS build
-# librdkafka and its TLS are built from source: gcc, make and perl are all that this takes.
+# librdkafka and its TLS are built from source: gcc, make and perl are all that this takes. Their versions are those of
+# the Debian that is named above, with its security updates.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ gcc make perl \
  && rm -rf /var/lib/apt/lists/*
@@ -15,6 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:12.12-slim
 # The authorities that sign the certificates of brokers elsewhere: SASL_SSL and SSL look for them by themselves.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \

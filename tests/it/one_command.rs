@@ -55,6 +55,17 @@ fn exit_codes_are_those_of_the_contract() {
     let data = dir.path().join("data");
     let out = run(&["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir", data.to_str().expect("text")]);
     assert_eq!(out.status.code(), Some(3), "{}", String::from_utf8_lossy(&out.stderr));
+    // A demo that was told where to listen takes no other port, and writes no history that nobody could see.
+    let data = dir.path().join("demo");
+    let out = run(&["demo", "--listen", &format!("127.0.0.1:{port}"), "--data-dir", data.to_str().expect("text")]);
+    assert_eq!(out.status.code(), Some(3), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(bytes(&data.join("log")) < 10_000, "{} bytes of history", bytes(&data.join("log")));
+}
+
+/// Bytes of all files below a directory.
+fn bytes(dir: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|e| if e.path().is_dir() { bytes(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }).sum()
 }
 
 #[test]
