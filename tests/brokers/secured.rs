@@ -173,6 +173,10 @@ fn further_rights(broker: &mut Broker) {
     assert_eq!(oks, [Some(false), Some(false), Some(true), None, None, None, None]);
     let missing: Vec<&Finding> = before.iter().filter(|f| f.ok != Some(true)).collect();
     missing.iter().for_each(|finding| run(broker, &finding.mend));
+    // What may be written is seen now, and that it may not be read.
+    let seen = rights();
+    assert!(seen[2].ok == Some(false) && seen[2].mend.contains("--topic 'target'"), "{:?}", seen[2]);
+    run(broker, &seen[2].mend);
     let after = rights();
     let oks: Vec<Option<bool>> = after.iter().map(|f| f.ok).collect();
     assert_eq!(oks[..6], [Some(true); 6], "only transactions cannot be looked at");

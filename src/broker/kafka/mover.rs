@@ -12,6 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -163,7 +164,7 @@ impl KafkaMove {
         let Some(group) = &self.group else { return Err(MoveError::Unavailable("no client".to_owned())) };
         let metadata = group.fetch_metadata(Some(stream), left(until)).map_err(|error| self.unread(&error))?;
         let topic = metadata.topics().iter().find(|t| t.name() == stream);
-        let fault = topic.and_then(|t| t.error()).map(Code::from);
+        let fault = topic.and_then(MetadataTopic::error).map(Code::from);
         if let Some(code) = fault.filter(|code| !refused(*code)) {
             return Err(MoveError::Unavailable(format!("stream {stream}: {code}"))); // it has no leader at the moment
         }
