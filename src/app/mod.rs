@@ -120,14 +120,6 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let metrics = Metrics::new(&telemetry.meter());
 
     let publish = clusters.publish(&config)?;
-    let traffic = match (demo_plan, &publish) {
-        (Some(plan), Some(publish)) => {
-            let begin = clusters.demo_begins(engine_was_fresh);
-            let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
-            Some(runtime.block_on(demo::begin(Arc::clone(&publish.write), plan.seed, rate, begin, wall)))
-        }
-        _ => None,
-    };
     let context = WebContext {
         snapshot: snapshots,
         durable: durables,
@@ -152,6 +144,15 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     });
     let server = bind(runtime, &config, context, Actions(Some(actions)), demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
+    // Only once there is somewhere to show it.
+    let traffic = match (demo_plan, &publish) {
+        (Some(plan), Some(publish)) => {
+            let begin = clusters.demo_begins(engine_was_fresh);
+            let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
+            Some(runtime.block_on(demo::begin(Arc::clone(&publish.write), plan.seed, rate, begin, wall)))
+        }
+        _ => None,
+    };
     let streams = server.live_streams();
     telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
 

@@ -18,6 +18,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("rights_of_groups_and_redrives_are_named_and_granted_by_the_printed_commands", further_rights),
 ];
 
+/// How long a cluster is asked that refuses us: each of the four cases may take all of it.
+const REFUSED: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "s3cret-of-the-observer";
 
 /// Makes a user and says how the product is told of it.
@@ -89,7 +91,7 @@ fn refused_at_the_door(broker: &mut Broker) {
         (with("security.protocol", "SASL_PLAINTEXT"), "answers nothing that a Kafka would", "security.protocol"),
     ];
     for (config, words, mend) in cases {
-        let findings = doctor(&config, &["paid"], Duration::from_secs(3));
+        let findings = doctor(&config, &["paid"], REFUSED);
         let [only] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(only.ok, Some(false));
         assert!(only.detail.contains(words) && only.mend.contains(mend), "{only:?}");
