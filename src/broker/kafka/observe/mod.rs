@@ -22,18 +22,14 @@ mod peek;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regex::RegexSet;
-
 use super::client::KafkaConfig;
-use crate::broker::{Observe, Stretch};
+use crate::broker::{GroupNames, Observe, Stretch};
 use crate::model::{LagSpec, Survey, TimeQuestion, TimedPosition, Timestamp};
 use facts::Facts;
 use groups::Listing;
 use link::Link;
 use logs::Logs;
 
-/// How the names of our own groups begin (`dlq::own_group`).
-const OURS: &str = "streamgauge.redrive.";
 /// Surveys that one client makes: librdkafka never frees what it has learned of topics that are gone.
 const RECYCLE: u32 = 500;
 /// Part of the deadline, in tenths, by which groups are listed, committed positions known, topics described.
@@ -46,8 +42,7 @@ pub type Watched = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct KafkaObserve {
     config: KafkaConfig,
     spec: LagSpec,
-    include: RegexSet,
-    exclude: RegexSet,
+    names: GroupNames,
     watched: Watched,
     now: fn() -> Timestamp,
     link: Option<Link>,
@@ -66,15 +61,11 @@ impl KafkaObserve {
     /// A configuration or a pattern that cannot work, in words for an operator.
     pub fn new(config: KafkaConfig, spec: LagSpec, watched: Watched, now: fn() -> Timestamp) -> Result<Self, String> {
         config.check()?;
-        let patterns = |name: &str, of: &[String]| {
-            RegexSet::new(of).map_err(|error| format!("[lag] {name}: {}", error.to_string().replace('\n', " ")))
-        };
-        let (include, exclude) = (patterns("include", &spec.include)?, patterns("exclude", &spec.exclude)?);
+        let names = GroupNames::new(&spec)?;
         Ok(Self {
             config,
             spec,
-            include,
-            exclude,
+            names,
             watched,
             now,
             link: None,
@@ -83,12 +74,6 @@ impl KafkaObserve {
             listing: Listing::default(),
             logs: Logs::default(),
         })
-    }
-
-    fn wants(&self, group: &str) -> bool {
-        // Our own groups say which dead letters are settled: they are no matter of taste.
-        group.starts_with(OURS)
-            || ((self.include.is_empty() || self.include.is_match(group)) && !self.exclude.is_match(group))
     }
 
     /// The client, made anew from time to time.
