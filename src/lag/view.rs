@@ -51,7 +51,7 @@ impl Board {
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
-            ..LagCluster::default()
+            brokers: self.brokers,
         })
     }
 
