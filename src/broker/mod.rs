@@ -20,6 +20,7 @@
 
 pub mod embedded;
 pub mod kafka;
+mod names;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,6 +35,8 @@ use crate::decode::Spares;
 use crate::model::{
     DecodeReason, Input, Limits, Positions, StreamSpec, Survey, TimeQuestion, TimedPosition, Timestamp,
 };
+
+pub use names::GroupNames;
 
 /// Asks threads to stop. Cloned freely; once set it stays set.
 #[derive(Clone, Debug, Default)]

@@ -11,8 +11,6 @@ const APART: i64 = 2_400_000;
 const KEPT: i64 = 3_600 * MICROS_PER_SECOND;
 /// Points of the trend.
 const TREND: usize = 60;
-/// An inflow per minute needs at least so much time between its samples.
-const LEAST_RATE: i64 = 10 * MICROS_PER_SECOND;
 
 /// What a survey says of one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,13 +126,12 @@ impl Tracked {
         old.map(|s| (s, true)).or_else(|| self.samples.front().map(|s| (s, false)))
     }
 
-    /// Arrived per minute over the last minute, or over as much of it as we have watched.
+    /// Arrived per minute over the last minute; `None` until we have watched for one.
     pub fn inflow_per_minute(&self) -> Option<f64> {
         let last = self.samples.back()?;
-        let (first, _) = self.before(60 * MICROS_PER_SECOND)?;
+        let (first, _) = self.before(60 * MICROS_PER_SECOND).filter(|(_, complete)| *complete)?;
         let micros = last.at.since(first.at);
-        (micros >= LEAST_RATE)
-            .then(|| (last.inflow - first.inflow) as f64 * 60.0 * MICROS_PER_SECOND as f64 / micros as f64)
+        Some((last.inflow - first.inflow) as f64 * 60.0 * MICROS_PER_SECOND as f64 / micros as f64)
     }
 
     /// Every rolling window.
@@ -244,6 +241,7 @@ mod tests {
             let end = second / 2;
             learn(&mut t, 0, facts(0, end, Some(end / 2)));
             t.sample(Timestamp::from_seconds(i64::try_from(second).unwrap()), Some(end - end / 2));
+            assert_eq!(t.inflow_per_minute().is_some(), second >= 60, "second {second}");
         }
         let windows = t.windows();
         let w = |name: &str| windows.iter().find(|w| w.name == name).unwrap();

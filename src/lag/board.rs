@@ -53,6 +53,8 @@ pub struct Board {
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     /// Indexes from the store whose topic was not seen yet.
     pub(super) stored: HashMap<(String, u32), StoredIndex>,
+    /// Committed positions that the store calls those of an earlier log, by group, topic and partition.
+    pub(super) stale: HashMap<(String, u32, u32), u64>,
     /// Of the store, whose topics are gone.
     pub(super) unclaimed: Vec<StoredIndex>,
     /// Topics as the newest survey found them.
@@ -138,6 +140,7 @@ impl Board {
             rank: Vec::new(),
             groups: BTreeMap::new(),
             stored: HashMap::new(),
+            stale: HashMap::new(),
             unclaimed: Vec::new(),
             facts: Arc::default(),
             troubles: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::course::LagSamples;
 use crate::model::{GroupPhase, GroupProtocol, Timestamp, TopicFacts};
 
 /// Groups of all clusters.
@@ -262,12 +263,14 @@ pub struct LagRow {
     pub burrow: &'static str,
     /// Messages that expired before they were read, since we watch. What had expired before is in the reason of LOST only.
     pub lost_messages: u64,
-    /// The samples behind the verdict: (seconds before `as_of`, committed, end), oldest first. Empty for OK and
-    /// IDLE: most rows are, and their reason says all.
-    pub samples: Vec<(u32, u64, u64)>,
-    /// Client id and host of the member that has it.
-    pub owner: Option<(Arc<str>, Arc<str>)>,
+    /// The samples behind the verdict. None where the reason says all: most rows are OK or IDLE.
+    pub samples: LagSamples,
+    /// The member that has it.
+    pub owner: Option<MemberName>,
 }
+
+/// Client id and host of a member.
+pub type MemberName = Arc<(Arc<str>, Arc<str>)>;
 
 /// A partition that is not well.
 #[derive(Clone, Debug, PartialEq, Eq)]

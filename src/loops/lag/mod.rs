@@ -9,11 +9,10 @@ mod told;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use regex::{RegexSet, RegexSetBuilder};
 use tokio::sync::watch;
 
 use super::DlqKeeper;
-use crate::broker::{Observe, Stop};
+use crate::broker::{GroupNames, Observe, Stop};
 use crate::dlq::OWN_PREFIX;
 use crate::lag::{Board, BoardConfig, StoredIndex};
 use crate::model::{LagSpec, StreamSpec, Survey, Timestamp};
@@ -33,8 +32,6 @@ const ROUND: Duration = Duration::from_secs(5);
 const STORE: (Duration, usize) = (Duration::from_secs(60), 20_000);
 /// How often a waiting loop looks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(200);
-/// Bytes that the compiled `include` or `exclude` may take.
-const PATTERN_BYTES: usize = 16 << 20;
 
 /// Watches the groups of one cluster.
 pub struct LagLoop {
@@ -84,14 +81,16 @@ impl LagLoop {
             read_records: self.spec.read_records,
         });
         self.load(&mut board);
-        let names = Names::of(&self.spec);
+        // What cannot be used leaves nothing out, and is said.
+        let (names, fault) =
+            GroupNames::new(&self.spec).map_or_else(|e| (GroupNames::default(), Some(e)), |n| (n, None));
         let mut told = Told::new(&self.streams);
         let mut stored = Instant::now();
         while !self.stop.is_set() {
             let began = Instant::now();
             let mut survey = self.observe.survey(self.spec.deadline);
             survey.groups.retain(|g| names.wanted(&g.name));
-            survey.faults.extend(names.fault.clone());
+            survey.faults.extend(fault.clone());
             if survey.answered {
                 told.read(self.observe.as_mut(), &mut survey, (self.now)());
             }
@@ -200,39 +199,6 @@ impl LagLoop {
             // A cache: after a restart these are learned again.
             tracing::warn!(cluster = %self.cluster, %error, "record times could not be stored");
         }
-    }
-}
-
-/// Which groups are watched.
-struct Names {
-    include: Option<RegexSet>,
-    exclude: Option<RegexSet>,
-    /// Why one of them could not be used; then it leaves nothing out.
-    fault: Option<String>,
-}
-
-impl Names {
-    fn of(spec: &LagSpec) -> Self {
-        let mut fault = None;
-        let mut compiled = |patterns: &[String]| {
-            let set = RegexSetBuilder::new(patterns).size_limit(PATTERN_BYTES).build();
-            match set {
-                Ok(set) => Some(set).filter(|_| !patterns.is_empty()),
-                Err(error) => {
-                    fault = Some(format!("[lag] include or exclude: {error}"));
-                    None
-                }
-            }
-        };
-        let (include, exclude) = (compiled(&spec.include), compiled(&spec.exclude));
-        Self { include, exclude, fault }
-    }
-
-    fn wanted(&self, group: &str) -> bool {
-        // Our own groups say which dead letters are settled: they are no matter of taste.
-        group.starts_with(OWN_PREFIX)
-            || (self.include.as_ref().is_none_or(|i| i.is_match(group))
-                && !self.exclude.as_ref().is_some_and(|e| e.is_match(group)))
     }
 }
 

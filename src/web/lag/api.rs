@@ -99,11 +99,7 @@ fn words(reason: &Reason) -> String {
 
 impl<'a> Row<'a> {
     fn of(row: &'a LagRow, told: Option<&ToldLag>, samples: bool) -> Self {
-        let sample = |(seconds_before, committed, end): &(u32, u64, u64)| Sample {
-            seconds_before: *seconds_before,
-            committed: *committed,
-            end: *end,
-        };
+        let sample = |(seconds_before, committed, end)| Sample { seconds_before, committed, end };
         Self {
             stream: &row.stream,
             partition: row.partition,

@@ -38,8 +38,8 @@ fn row(stream: &str, partition: u32) -> LagRow {
         method: AgeMethod::Index,
         confidence: Confidence::Good,
         state: LagState::Lagging,
-        owner: Some(("app-1".into(), "/10.0.0.7".into())),
-        samples: vec![(10, 80, 85), (0, 90, 100)],
+        owner: Some(Arc::new(("app-1".into(), "/10.0.0.7".into()))),
+        samples: vec![(10, 80, 85), (0, 90, 100)].into(),
         ..LagRow::default()
     }
 }
