@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use super::StartError;
-use super::brokers::Clusters;
+use super::brokers::{Clusters, tail};
 use crate::broker::Stop;
 use crate::config::{ClusterConfig, Config};
 use crate::dlq::{self, Board, Mask, NameClass, Rules};
-use crate::loops::{DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
+use crate::loops::{Commits, CommitsLoop, DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{DlqBoard, LagBoard, PeekQuestion, Snapshot};
-use crate::store::{AuditLog, TimesFile};
+use crate::store::{AuditLog, KeepStore, TimesFile};
 
 /// Peeks that wait per cluster: people, not programs.
 const PEEKS: usize = 16;
@@ -26,6 +26,7 @@ pub(super) struct Boards {
     pub dlq: watch::Sender<Arc<DlqBoard>>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub audit: Arc<dyn AuditLog>,
+    pub counts: Arc<dyn KeepStore>,
     pub stop: Stop,
 }
 
@@ -41,6 +42,16 @@ pub(super) fn peek_desks(config: &Config) -> (Peeks, PeekDesks) {
         ((cluster.name.clone(), asker), questions)
     });
     made.unzip()
+}
+
+/// What is shown before the first survey: the clusters, and their counters as they were stored.
+pub(super) fn before(config: &Config, counts: &dyn KeepStore) -> Snapshot {
+    let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
+    if !config.lag.enabled {
+        return Snapshot { lag: Arc::new(LagLoop::empty(&kinds)), ..Snapshot::default() };
+    }
+    let dlq = DlqKeeper::stored(kinds.iter().map(|(name, _)| name.as_str()), counts);
+    Snapshot { lag: Arc::new(LagLoop::stored(&kinds, counts)), dlq: Arc::new(dlq), ..Snapshot::default() }
 }
 
 impl Clusters {
@@ -64,6 +75,9 @@ impl Clusters {
                 spec: config.lag.clone(),
                 streams: config.streams_of(&cluster.name),
                 times: times.clone(),
+                commits: commits(supervisor, config, cluster, &boards.stop)?,
+                push: None,
+                counts: Some(Arc::clone(&boards.counts)),
                 letters: Some(letters(config, cluster, questions, boards)?),
                 snapshots: boards.snapshots.clone(),
                 slot,
@@ -84,6 +98,35 @@ impl Clusters {
         }
         Ok(())
     }
+}
+
+/// Starts the reader of the broker's own log of commits, where it is wanted and there is one.
+fn commits(
+    supervisor: &mut Supervisor,
+    config: &Config,
+    cluster: &ClusterConfig,
+    stop: &Stop,
+) -> Result<Option<Commits>, StartError> {
+    let Some(tail) = tail(cluster).filter(|_| config.lag.offsets_topic) else { return Ok(None) };
+    let out = Commits::default();
+    let reader = CommitsLoop {
+        cluster: cluster.name.clone(),
+        tail: tail.map_err(StartError::Config)?,
+        rows: config.lag.rows,
+        out: out.clone(),
+        stop: stop.clone(),
+    };
+    let asked = stop.clone();
+    supervisor.thread(
+        &format!("commits-{}", cluster.name),
+        Stage::Read,
+        move || asked.set(),
+        move || {
+            reader.run();
+            Ok(())
+        },
+    )?;
+    Ok(Some(out))
 }
 
 /// Which streams of a cluster hold dead letters.
@@ -117,8 +160,11 @@ fn letters(
         reader: Reader::new(&streams, Arc::new(config.limits.clone())),
         peek: config.dlq.peek,
         mask: Mask::new(&config.dlq.mask).map_err(|e| StartError::Config(format!("[dlq] mask: {e}")))?,
+        interrupted: Vec::new(),
+        stands: boards.lag.subscribe(),
         peeks,
         audit: Arc::clone(&boards.audit),
+        counts: Some(Arc::clone(&boards.counts)),
         out: boards.dlq.clone(),
         now: wall,
     })

@@ -36,22 +36,26 @@ impl Board {
             };
             group.view = Some(view);
         }
-        let views = groups.values().filter_map(|g| g.view.clone()).collect();
         self.groups = groups;
-        Arc::new(LagCluster {
+        Arc::new(self.whole())
+    }
+
+    /// The cluster with the newest views of its groups.
+    pub(super) fn whole(&self) -> LagCluster {
+        LagCluster {
             cluster: self.config.cluster.clone(),
             kind: self.config.kind,
             as_of: self.as_of,
             answering: self.answering,
             cycle_seconds: self.cycle_seconds,
             faults: self.faults.clone(),
-            groups: views,
+            groups: self.groups.values().filter_map(|g| g.view.clone()).collect(),
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
             ..LagCluster::default()
-        })
+        }
     }
 
     fn pending(&self, now: Timestamp) -> Pending<'_> {
@@ -109,7 +113,7 @@ impl Board {
             next_unread_age_seconds: age,
             drain_seconds: drain,
             commit_rate: (!rates.is_empty()).then(|| rates.iter().sum()),
-            lost_messages: views.iter().map(|r| r.lost_messages).sum(),
+            lost_messages: group.lost,
             trend: group.trend.iter().copied().collect(),
             as_of: group.as_of,
             fault: group.fault.clone(),
@@ -137,7 +141,9 @@ impl Board {
         let nothing_left = age.method == AgeMethod::CaughtUp;
         let trend = row.trend.as_deref();
         let slope = trend.filter(|_| row.unread_since != NEVER).and_then(super::Trend::slope);
+        let pushed = self.pushes.newest(&group.name, &topic.name, row.partition);
         let commit_rate = match trend {
+            _ if pushed.is_some_and(|p| p.per_second.is_some()) => pushed.and_then(|p| p.per_second),
             Some(trend) => trend.commit_rate(),
             None => (row.polls > 1 && known.is_some()).then_some(0.0),
         };
@@ -199,6 +205,7 @@ impl Board {
             reason,
             burrow: self.burrow(row, end, &samples),
             lost_messages: row.lost,
+            pushed,
             samples: if matches!(state, LagState::Ok | LagState::Idle) {
                 Vec::new()
             } else {

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, TimedPosition, Timestamp};
-pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
+pub use dlq::{
+    DlqBoard, DlqCounted, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView,
+};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use history::{History, Point, Series};
 pub use lag::{
-    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, Reason,
-    ToldLag,
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, PushState,
+    PushView, PushedCommit, Reason, ToldLag,
 };
 
 /// The rolling windows, in seconds, and their names in the API.

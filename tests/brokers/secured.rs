@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect};
-use streamgauge::broker::{Finding, Inspect};
+use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaTail};
+use streamgauge::broker::{Finding, Inspect, Tail as _};
 use streamgauge::model::{Positions, SourceState, Start};
 
 use super::Test;
@@ -122,6 +122,10 @@ fn missing_right(broker: &mut Broker) {
     // Others go on meanwhile.
     hand.send("allowed", Some(0), 50);
     rig.until_ends("allowed", 0, &[150]);
+
+    // Commits are not pushed without the right to read them, and that is said.
+    let refused = KafkaTail::new(config.clone()).unwrap().read(PATIENCE, &mut |_| ());
+    assert_eq!(refused, Err("no right to read __consumer_offsets".to_owned()));
 
     let findings = doctor(&config, &["allowed", "unread", "hidden"], PATIENCE);
     let missing: Vec<&Finding> = findings.iter().filter(|f| f.ok == Some(false)).collect();

@@ -10,6 +10,7 @@
 //! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample` |
 //! | `observe` | groups and their lag, logs, single records |
+//! | `tail` | what groups commit, as the broker's own log says |
 //! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
@@ -31,6 +32,7 @@ mod order;
 mod read;
 mod slot;
 mod survey;
+mod tail;
 mod topics;
 mod write;
 
@@ -40,4 +42,5 @@ pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
 pub use read::KafkaRead;
+pub use tail::KafkaTail;
 pub use write::KafkaWrite;

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use regex::RegexSet;
 
 use super::client::KafkaConfig;
-use crate::broker::{Observe, Stretch};
+use crate::broker::{Observe, Stop, Stretch};
 use crate::model::{LagSpec, Survey, TimeQuestion, TimedPosition, Timestamp};
 use facts::Facts;
 use groups::Listing;
@@ -51,6 +51,7 @@ pub struct KafkaObserve {
     watched: Watched,
     now: fn() -> Timestamp,
     link: Option<Link>,
+    stop: Stop,
     surveys: u32,
     facts: Facts,
     listing: Listing,
@@ -78,6 +79,7 @@ impl KafkaObserve {
             watched,
             now,
             link: None,
+            stop: Stop::default(),
             surveys: 0,
             facts: Facts::default(),
             listing: Listing::default(),
@@ -98,7 +100,7 @@ impl KafkaObserve {
             self.surveys = 0;
         }
         if self.link.is_none() {
-            self.link = Some(Link::new(&self.config)?);
+            self.link = Some(Link::new(&self.config, self.stop.clone())?);
             self.logs.relist();
         }
         self.link.as_mut().ok_or_else(|| "no client".to_owned())
@@ -120,6 +122,10 @@ impl KafkaObserve {
 }
 
 impl Observe for KafkaObserve {
+    fn ends_with(&mut self, stop: Stop) {
+        (self.stop, self.link) = (stop, None);
+    }
+
     fn survey(&mut self, deadline: Duration) -> Survey {
         let (began, start) = ((self.now)(), Instant::now());
         let mut faults = Vec::new();
