@@ -54,6 +54,7 @@ impl Board {
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
+            brokers: self.brokers,
             ..LagCluster::default()
         }
     }
