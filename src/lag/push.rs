@@ -181,3 +181,86 @@ impl Board {
         changed.then(|| Arc::new(self.whole()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::BoardConfig;
+    use super::*;
+    use crate::model::{Committed, PartitionFacts, TopicFacts};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(second)
+    }
+
+    /// Group `g` at `next` on a log of 100.
+    fn survey(second: i64, next: u64) -> Survey {
+        let partition = PartitionFacts { start: Some(0), end: Some(100), ..PartitionFacts::default() };
+        let topic = TopicFacts { name: "s".into(), partitions: vec![partition], ..TopicFacts::default() };
+        let committed = Some(vec![Committed { topic: 0, partition: 0, next, committed_at: None }]);
+        let group = GroupFacts { name: "g".into(), committed, ..GroupFacts::default() };
+        let (began, ended) = (at(second), at(second));
+        Survey { began, ended, answered: true, topics: vec![topic], groups: vec![group], ..Survey::default() }
+    }
+
+    fn commit(next: Option<u64>, second: i64) -> SeenCommit {
+        SeenCommit { group: "g".into(), topic: "s".into(), partition: 0, next, at: Some(at(second)) }
+    }
+
+    fn board() -> Board {
+        let mut board = Board::new(BoardConfig { groups: 10, rows: 10, ..BoardConfig::default() });
+        board.absorb(&survey(0, 5));
+        assert_eq!(board.view(at(0)).groups[0].rows[0].pushed, None);
+        board
+    }
+
+    #[test]
+    fn a_commit_is_shown_beside_the_survey_with_its_time_and_pace() {
+        let mut board = board();
+        board.pushed([commit(Some(7), 2)]);
+        let row = board.pushed_view().unwrap().groups[0].rows[0].clone();
+        assert_eq!(row.pushed, Some(PushedCommit { next: 7, at: at(2), per_second: None }));
+        assert_eq!((row.committed, row.lag_messages), (Some(5), Some(95)), "a lag is that of a survey");
+        assert!(board.pushed_view().is_none(), "nothing new");
+        board.pushed((1..=30).map(|n| commit(Some(7 + n), 2 + n.cast_signed())));
+        board.absorb(&survey(35, 37));
+        let row = board.view(at(35)).groups[0].rows[0].clone();
+        assert_eq!((row.pushed.unwrap().per_second, row.commit_rate), (Some(1.0), Some(1.0)));
+        board.pushed([commit(None, 40)]);
+        assert_eq!(board.pushed_view().unwrap().groups[0].rows[0].pushed, None, "gone");
+    }
+
+    #[test]
+    fn the_survey_is_believed_where_both_go_on_disagreeing() {
+        let mut board = board();
+        board.pushed([commit(Some(9), 4)]);
+        for second in [5, 50, 94] {
+            board.absorb(&survey(second, 7));
+            assert_eq!(board.disagreements().0, 0, "{second}: time may explain it");
+        }
+        board.absorb(&survey(95, 7));
+        let (count, words) = board.disagreements();
+        assert_eq!(count, 1);
+        assert!(
+            words.contains("group g, s partition 0") && words.contains("at 7") && words.contains("says 9"),
+            "{words}"
+        );
+        assert_eq!(board.view(at(95)).groups[0].rows[0].pushed, None);
+        // Two that follow one another at a distance agree.
+        board.pushed([commit(Some(10), 96)]);
+        for second in (100..400).step_by(50) {
+            board.absorb(&survey(second, u64::try_from(second).unwrap() / 10));
+            board.pushed([commit(Some(u64::try_from(second).unwrap() / 10 + 5), second)]);
+        }
+        assert_eq!(board.disagreements().0, 1);
+    }
+
+    #[test]
+    fn commits_are_bounded_and_forgotten_when_the_log_is_begun_anew() {
+        let mut board = board();
+        board.pushed((0..15).map(|n| SeenCommit { partition: n, ..commit(Some(1), 1) }));
+        assert_eq!(board.pushes_dropped(), 5);
+        board.pushes_begin_anew();
+        board.pushed((0..10).map(|n| SeenCommit { partition: n + 20, ..commit(Some(1), 1) }));
+        assert_eq!(board.pushes_dropped(), 5, "there is room again");
+    }
+}
