@@ -1,5 +1,6 @@
 //! Who watches groups and dead letters: a thread per cluster, with one connection for both.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -8,9 +9,10 @@ use tokio::sync::watch;
 use super::StartError;
 use super::brokers::{Clusters, tail};
 use crate::broker::Stop;
-use crate::config::{ClusterConfig, Config};
+use crate::config::{ClusterConfig, Config, pattern};
 use crate::dlq::{self, Board, Mask, NameClass, Rules};
 use crate::loops::{Commits, CommitsLoop, DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
+use crate::model::{Role, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
 use crate::run::supervise::{Stage, Supervisor};
@@ -134,11 +136,22 @@ pub(super) fn rules(config: &Config, cluster: &ClusterConfig) -> Result<Rules, S
     dlq_rules(&config.dlq, &config.streams_of(&cluster.name)).map_err(|e| StartError::Config(format!("[dlq]: {e}")))
 }
 
-/// Streams that are surveyed although no group has committed on them: dead letters, and what redrives remember.
-pub(super) fn watched(rules: &Rules) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+/// Streams that are surveyed although no group has committed on them: dead letters, what redrives remember, and lag
+/// events.
+pub(super) fn watched(rules: &Rules, streams: &[StreamSpec]) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
     let rules = rules.clone();
+    let (mut told, mut patterns) = (HashSet::new(), Vec::new());
+    for spec in streams.iter().filter(|s| s.role == Role::Lag) {
+        match &spec.name {
+            StreamName::Exact(name) => drop(told.insert(name.clone())),
+            // The configuration was refused if it does not compile.
+            StreamName::Pattern(text) => patterns.extend(pattern(text)),
+        }
+    }
     Arc::new(move |name| {
         rules.exact.contains(name)
+            || told.contains(name)
+            || patterns.iter().any(|p| p.is_match(name))
             || rules.patterns.is_match(name)
             || name.starts_with(dlq::OWN_PREFIX)
             || (rules.conventions

@@ -170,11 +170,11 @@ impl Board {
             let Some(group) = self.groups.get_mut(&name) else { continue };
             let Some(view) = &group.view else { continue };
             let newest = |stream: &Arc<str>, partition: u32| self.pushes.newest(&name, stream, partition);
-            if view.rows.iter().all(|row| row.pushed == newest(&row.stream, row.partition)) {
+            if view.rows.iter().all(|row| row.pushed.as_deref().copied() == newest(&row.stream, row.partition)) {
                 continue;
             }
             let mut rows = view.rows.to_vec();
-            rows.iter_mut().for_each(|row| row.pushed = newest(&row.stream, row.partition));
+            rows.iter_mut().for_each(|row| row.pushed = newest(&row.stream, row.partition).map(Box::new));
             group.view = Some(Arc::new(GroupView { rows: rows.into(), ..GroupView::clone(view) }));
             changed = true;
         }
@@ -218,7 +218,7 @@ mod tests {
         let mut board = board();
         board.pushed([commit(Some(7), 2)]);
         let row = board.pushed_view().unwrap().groups[0].rows[0].clone();
-        assert_eq!(row.pushed, Some(PushedCommit { next: 7, at: at(2), per_second: None }));
+        assert_eq!(row.pushed.as_deref(), Some(&PushedCommit { next: 7, at: at(2), per_second: None }));
         assert_eq!((row.committed, row.lag_messages), (Some(5), Some(95)), "a lag is that of a survey");
         assert!(board.pushed_view().is_none(), "nothing new");
         board.pushed((1..=30).map(|n| commit(Some(7 + n), 2 + n.cast_signed())));

@@ -206,7 +206,7 @@ impl Board {
             reason,
             burrow: self.burrow(row, end, &samples),
             lost_messages: row.lost,
-            pushed,
+            pushed: pushed.map(Box::new),
             samples: if matches!(state, LagState::Ok | LagState::Idle) {
                 Vec::new()
             } else {

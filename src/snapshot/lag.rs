@@ -265,7 +265,7 @@ pub struct LagRow {
     /// Burrow's verdict.
     pub burrow: &'static str,
     /// Its newest commit as the broker's own log of them says; `None`: that log is not read, or it tells nothing of it.
-    pub pushed: Option<PushedCommit>,
+    pub pushed: Option<Box<PushedCommit>>,
     /// Messages that expired before they were read, since it was first watched. What had expired before is in the reason of LOST only.
     pub lost_messages: u64,
     /// The samples behind the verdict: (seconds before `as_of`, committed, end), oldest first. Empty for OK and

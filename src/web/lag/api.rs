@@ -133,7 +133,7 @@ impl<'a> Row<'a> {
             commits_per_second: row.commit_rate,
             burrow: row.burrow,
             samples: samples.then(|| row.samples.iter().map(sample).collect()),
-            last_commit: row.pushed.map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
+            last_commit: row.pushed.as_ref().map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
             told: told.map(|t| Told {
                 committed: t.committed,
                 start: t.start,
