@@ -32,12 +32,6 @@ pub(super) fn read_lag(table: &Table<'_>) -> LagSpec {
         groups: size("groups", default.groups),
         rows: size("rows", default.rows),
     };
-    if spec.offsets_topic {
-        table.warn(
-            "offsets_topic",
-            "this version does not read the offsets topic: groups are asked for, every `interval`",
-        );
-    }
     table.finish();
     spec
 }

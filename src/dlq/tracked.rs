@@ -53,17 +53,25 @@ struct Sample {
 pub struct Tracked {
     /// Partitions by number, as last known.
     pub partitions: BTreeMap<u32, Facts>,
-    /// Arrived since we watch.
+    /// Arrived since it was first watched.
     pub inflow: u64,
-    /// Handled since we watch.
+    /// Handled since then.
     pub redriven: u64,
     /// Lost to retention before anybody handled them.
     pub expired: u64,
+    /// It goes on from what was stored: no sight is the first.
+    resumed: bool,
     samples: VecDeque<Sample>,
     trend: VecDeque<Option<f32>>,
 }
 
 impl Tracked {
+    /// Goes on from stored facts and counters: inflow, redriven, expired.
+    pub fn resume(&mut self, partitions: BTreeMap<u32, Facts>, (inflow, redriven, expired): (u64, u64, u64)) {
+        (self.partitions, self.resumed) = (partitions, true);
+        (self.inflow, self.redriven, self.expired) = (inflow, redriven, expired);
+    }
+
     /// The topic was made anew: what lies there now arrived since.
     pub fn made_anew(&mut self) {
         for facts in self.partitions.values_mut() {
@@ -78,7 +86,7 @@ impl Tracked {
             Some(old) if new.end >= old.end => *old,
             // Records that were taken back (an election that was not clean) or a topic made anew without an id.
             Some(_) => Facts::default(),
-            None if self.samples.is_empty() => {
+            None if self.samples.is_empty() && !self.resumed => {
                 // First sight: what lies there is no inflow. What the group's position shows to be lost was lost, whenever that was.
                 Facts { start: new.start.min(new.committed.unwrap_or(new.start)), ..new }
             }
@@ -89,7 +97,15 @@ impl Tracked {
         let handled_to = old.committed.unwrap_or(0).max(old.start);
         let gone_to = new.start.min(old.end.max(handled_to)).max(handled_to);
         let gone = gone_to - handled_to;
-        self.expired += gone - settled.map_or(0, |settled| settled(handled_to, gone_to)).min(gone);
+        let within = |from, to| settled.map_or(0, |settled| settled(from, to));
+        self.expired += gone - within(handled_to, gone_to).min(gone);
+        // What came and went between two surveys: where the group stands behind it, perhaps it was handled in time;
+        // what lies beyond the group's position was not.
+        let unseen_from = old.end.max(gone_to).max(new.committed.unwrap_or(0));
+        if old != Facts::default() && new.start > unseen_from {
+            let unseen = new.start - unseen_from;
+            self.expired += unseen - within(unseen_from, new.start).min(unseen);
+        }
         if settled.is_none() {
             let now_to = new.committed.unwrap_or(0).max(new.start);
             self.redriven += now_to.saturating_sub(handled_to.max(new.start));
@@ -203,6 +219,20 @@ mod tests {
         assert_eq!((t.partitions[&0].ahead, t.partitions[&0].unhandled()), (3, 87));
         t.learn(0, facts(20, 100, Some(10)), Some(&settled));
         assert_eq!((t.expired, t.partitions[&0].ahead, t.partitions[&0].unhandled()), (8, 1, 79));
+    }
+
+    #[test]
+    fn letters_that_came_and_went_between_two_surveys_are_counted() {
+        let mut t = Tracked::default();
+        learn(&mut t, 0, facts(0, 100, None));
+        t.sample(Timestamp(0), Some(100));
+        learn(&mut t, 0, facts(150, 200, None));
+        assert_eq!(sums(&t), (100, 0, 150));
+        let mut t = Tracked::default();
+        learn(&mut t, 0, facts(0, 100, Some(100)));
+        t.sample(Timestamp(0), Some(0));
+        learn(&mut t, 0, facts(150, 200, Some(130)));
+        assert_eq!((t.inflow, t.expired), (100, 20), "130 to 150 were never handled");
     }
 
     #[test]

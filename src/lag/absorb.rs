@@ -44,6 +44,7 @@ impl Board {
         self.facts = Arc::new(survey.topics.clone());
         let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
         self.rank_topics();
+        self.check_pushes(survey);
         self.groups_of(survey, &topics);
         self.shrink_indexes(now);
         if survey.faults.is_empty() {
@@ -115,9 +116,12 @@ impl Board {
         }
         self.take_stored(place);
         if anew {
-            for row in self.groups.values_mut().flat_map(|g| &mut g.rows).filter(|r| r.topic == place) {
-                row.stale = row.committed != NONE;
-                (row.trend, row.lost_upto) = (None, 0);
+            for (name, group) in &mut self.groups {
+                for row in group.rows.iter_mut().filter(|r| r.topic == place) {
+                    row.stale = row.committed != NONE;
+                    (row.trend, row.lost_upto) = (None, 0);
+                    self.losses.changed.insert(Arc::clone(name));
+                }
             }
         }
         Some(place)
@@ -149,30 +153,42 @@ impl Board {
         }
         let mut order: Vec<&GroupFacts> = survey.groups.iter().collect();
         order.sort_by(|a, b| a.name.cmp(&b.name));
+        // A survey that could not ask everything may have missed a group; a complete one may not, twice.
+        let complete = survey.faults.is_empty();
         let mut rows = 0;
         for (n, facts) in order.into_iter().enumerate() {
-            let mut group = self.groups.remove(&facts.name).unwrap_or_default();
+            let known = self.groups.remove(&facts.name);
+            let mut group = known.unwrap_or_else(|| self.losses.claim(&facts.name));
             if n < self.config.groups {
-                self.group(&mut group, facts, topics);
+                self.group(&mut group, facts, topics, complete);
                 rows += group.rows.len();
             }
             if n >= self.config.groups || rows > self.config.rows {
                 rows -= group.rows.len().min(rows);
                 self.dropped += 1;
+                self.losses.leave(&facts.name, &group, self.config.groups);
                 continue;
             }
             self.groups.insert(Arc::clone(&facts.name), group);
         }
-        // A survey that could not ask everything may have missed a group; a complete one may not, twice.
-        let complete = survey.faults.is_empty();
-        self.groups.retain(|_, g| g.missing == 0 || !complete || g.missing < GONE);
+        let (losses, most) = (&mut self.losses, self.config.groups);
+        self.groups.retain(|name, g| {
+            let stays = g.missing == 0 || !complete || g.missing < GONE;
+            if !stays {
+                losses.leave(name, g, most);
+            }
+            stays
+        });
+        if complete {
+            losses.complete();
+        }
         for part in self.topics.iter_mut().flat_map(|t| &mut t.parts) {
             part.targets.sort_unstable();
             part.targets.dedup();
         }
     }
 
-    fn group(&mut self, group: &mut Group, facts: &GroupFacts, topics: &[Option<u32>]) {
+    fn group(&mut self, group: &mut Group, facts: &GroupFacts, topics: &[Option<u32>], complete: bool) {
         let place = |t: u32| topics.get(t as usize).copied().flatten();
         group.name = Arc::clone(&facts.name);
         (group.protocol, group.phase, group.missing) = (facts.protocol, facts.phase, 0);
@@ -209,6 +225,7 @@ impl Board {
         let (phase, members) = (facts.phase, group.members);
         let tick = self.tick;
         let mut known: Option<f32> = None;
+        let mut changed = false;
         for row in &mut group.rows {
             let owner = match owned.binary_search_by_key(&key(row.topic, row.partition), |o| o.0) {
                 Ok(i) => Owns::Member(owned[i].1),
@@ -226,10 +243,26 @@ impl Board {
                 row.unmanaged = 0;
             }
             let topic = &mut self.topics[row.topic as usize];
+            let mut watched = row.polls > 1;
+            if group.fresh && row.polls == 1 {
+                let before = group.before.as_ref().and_then(|b| b.of_partition(topic, row.partition));
+                watched = before.is_some();
+                (row.lost, row.lost_upto) = before.unwrap_or((0, 0));
+                changed |= !watched;
+            }
+            let counted = (row.lost, row.lost_upto);
             let part = topic.parts.get_mut(row.partition as usize);
-            if let Some(lag) = part.and_then(|part| fill(row, part, tick)) {
+            if let Some(lag) = part.and_then(|part| fill(row, part, tick, watched)) {
                 *known.get_or_insert(0.0) += lag;
             }
+            group.lost += row.lost - counted.0;
+            changed |= counted != (row.lost, row.lost_upto);
+        }
+        if changed {
+            self.losses.changed.insert(Arc::clone(&group.name));
+        }
+        if group.fresh && complete {
+            group.before = None;
         }
         if group.trend.len() >= TREND {
             group.trend.pop_front();
@@ -272,7 +305,10 @@ impl Board {
                 row.stale_kept = row.stale;
                 row
             });
-            row.position(*committed, tick, last);
+            // The moment of the commit, where it was pushed; else it was found to be made.
+            let pushed = self.pushes.newest(&group.name, &self.topics[key.2 as usize].name, key.1);
+            let made = pushed.filter(|p| p.next == *committed).map_or(tick, |p| self.tick_of(p.at));
+            row.position(*committed, made.clamp(row.moved_at.min(tick), tick), last);
             row.polls = row.polls.saturating_add(1);
             group.rows.push(row);
         }
@@ -313,8 +349,8 @@ fn trouble(facts: &PartitionFacts) -> Option<&'static str> {
     }
 }
 
-/// Updates a row from its partition; its lag as the broker's tool prints it, `None` where unknown.
-fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
+/// Updates a row from its partition (`watched`: not for the first time); its lag as the broker's tool prints it, `None` where unknown.
+fn fill(row: &mut Row, part: &mut Part, tick: u32, watched: bool) -> Option<f32> {
     let (Some(start), Some(end)) = (part.start, part.end) else { return None };
     row.stale |= row.committed != NONE && row.committed > end;
     part.dirty |= row.stale != row.stale_kept;
@@ -329,7 +365,7 @@ fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
     let counted = row.lost_upto.max(row.committed);
     if start > counted {
         // What had expired before the first look is shown, but did not happen while we watched.
-        if row.polls > 1 {
+        if watched {
             row.lost += start - counted;
         }
         row.lost_upto = start;

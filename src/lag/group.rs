@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::loss::StoredLoss;
 use crate::model::{GroupPhase, GroupProtocol, Timestamp};
 use crate::snapshot::{Course, GroupView, LagState, MemberName};
 
@@ -137,5 +138,9 @@ pub(super) struct Group {
     /// Its members.
     pub owners: Vec<MemberName>,
     pub trend: VecDeque<Option<f32>>,
+    /// Lost to retention since it was first watched, also on streams that are gone: never falls.
+    pub lost: u64,
+    /// What was stored of it; gone once its rows have taken it over.
+    pub before: Option<Box<StoredLoss>>,
     pub view: Option<Arc<GroupView>>,
 }

@@ -19,6 +19,8 @@ mod board;
 mod burrow;
 mod group;
 mod index;
+mod loss;
+mod push;
 mod stored;
 mod trend;
 mod verdict;

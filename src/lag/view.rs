@@ -37,22 +37,27 @@ impl Board {
             };
             group.view = Some(view);
         }
-        let views = groups.values().filter_map(|g| g.view.clone()).collect();
         self.groups = groups;
-        Arc::new(LagCluster {
+        Arc::new(self.whole())
+    }
+
+    /// The cluster with the newest views of its groups.
+    pub(super) fn whole(&self) -> LagCluster {
+        LagCluster {
             cluster: self.config.cluster.clone(),
             kind: self.config.kind,
             as_of: self.as_of,
             answering: self.answering,
             cycle_seconds: self.cycle_seconds,
             faults: self.faults.clone(),
-            groups: views,
+            groups: self.groups.values().filter_map(|g| g.view.clone()).collect(),
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
             brokers: self.brokers,
-        })
+            ..LagCluster::default()
+        }
     }
 
     fn pending(&self, now: Timestamp) -> Pending<'_> {
@@ -110,7 +115,7 @@ impl Board {
             next_unread_age_seconds: age,
             drain_seconds: drain,
             commit_rate: (!rates.is_empty()).then(|| rates.iter().sum()),
-            lost_messages: views.iter().map(|r| r.lost_messages).sum(),
+            lost_messages: group.lost,
             trend: group.trend.iter().copied().collect(),
             as_of: group.as_of,
             fault: group.fault.clone(),
@@ -139,7 +144,9 @@ impl Board {
         let nothing_left = age.method == AgeMethod::CaughtUp;
         let trend = row.trend.as_deref();
         let slope = trend.filter(|_| row.unread_since != NEVER).and_then(Slope::of);
+        let pushed = self.pushes.newest(&group.name, &topic.name, row.partition);
         let commit_rate = match trend {
+            _ if pushed.is_some_and(|p| p.per_second.is_some()) => pushed.and_then(|p| p.per_second),
             Some(trend) => commit_rate(trend),
             None => (row.polls > 1 && known.is_some()).then_some(0.0),
         };
@@ -203,6 +210,7 @@ impl Board {
             reason,
             burrow: self.burrow(row, end, &samples),
             lost_messages: row.lost,
+            pushed: pushed.map(Box::new),
             samples: if says_all(state) { LagSamples::None } else { samples },
             owner: match row.owner {
                 Owns::Member(i) if i != NOBODY => group.owners.get(usize::from(i)).cloned(),

@@ -16,12 +16,14 @@ use serde::Serialize;
 
 use crate::model::{SourceKey, TimedPosition, Timestamp};
 pub use course::{COURSE_POINTS, Course, CoursePoint, LagSamples};
-pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
+pub use dlq::{
+    DlqBoard, DlqCounted, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView,
+};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use history::{History, Point, Series};
 pub use lag::{
     AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, MemberName, PartitionTrouble,
-    Reason, ToldLag,
+    PushState, PushView, PushedCommit, Reason, ToldLag,
 };
 
 /// The rolling windows, in seconds, and their names in the API.

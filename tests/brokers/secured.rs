@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaMove};
-use streamgauge::broker::{Finding, Inspect, Move as _, MoveError, NewRecord, Outgoing, Wants};
+use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaMove, KafkaTail};
+use streamgauge::broker::{Finding, Inspect, Move as _, MoveError, NewRecord, Outgoing, Tail as _, Wants};
 use streamgauge::dlq::{marker_stream, own_group};
 use streamgauge::model::{Positions, SourceState, Start};
 
@@ -126,6 +126,10 @@ fn missing_right(broker: &mut Broker) {
     // Others go on meanwhile.
     hand.send("allowed", Some(0), 50);
     rig.until_ends("allowed", 0, &[150]);
+
+    // Commits are not pushed without the right to read them, and that is said.
+    let refused = KafkaTail::new(config.clone()).unwrap().read(PATIENCE, &mut |_| ());
+    assert_eq!(refused, Err("no right to read __consumer_offsets".to_owned()));
 
     let findings = doctor(&config, &["allowed", "unread", "hidden"], PATIENCE);
     let missing: Vec<&Finding> = findings.iter().filter(|f| f.ok == Some(false)).collect();

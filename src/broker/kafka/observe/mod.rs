@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client::KafkaConfig;
-use crate::broker::{GroupNames, Observe, Stretch};
+use crate::broker::{GroupNames, Observe, Stop, Stretch};
 use crate::model::{LagSpec, Survey, TimeQuestion, TimedPosition, Timestamp};
 use facts::Facts;
 use groups::Listing;
@@ -47,6 +47,7 @@ pub struct KafkaObserve {
     watched: Watched,
     now: fn() -> Timestamp,
     link: Option<Link>,
+    stop: Stop,
     surveys: u32,
     facts: Facts,
     listing: Listing,
@@ -71,6 +72,7 @@ impl KafkaObserve {
             watched,
             now,
             link: None,
+            stop: Stop::default(),
             surveys: 0,
             facts: Facts::default(),
             listing: Listing::default(),
@@ -87,7 +89,7 @@ impl KafkaObserve {
             self.surveys = 0;
         }
         if self.link.is_none() {
-            self.link = Some(Link::new(&self.config)?);
+            self.link = Some(Link::new(&self.config, self.stop.clone())?);
             self.logs.relist();
         }
         self.link.as_mut().ok_or_else(|| "no client".to_owned())
@@ -109,6 +111,10 @@ impl KafkaObserve {
 }
 
 impl Observe for KafkaObserve {
+    fn ends_with(&mut self, stop: Stop) {
+        (self.stop, self.link) = (stop, None);
+    }
+
     fn survey(&mut self, deadline: Duration) -> Survey {
         let (began, start) = ((self.now)(), Instant::now());
         let mut faults = Vec::new();

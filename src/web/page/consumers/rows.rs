@@ -83,9 +83,16 @@ pub fn table(kit: &Kit, cluster: &str, name: &str, lens: &Lens, found: Option<(&
         })
         .collect();
     rows.sort_by(|a, b| order::rows(lens, a, b));
-    let told: HashMap<(&str, u32), &ToldLag> = found.map_or_else(HashMap::new, |(c, _)| {
-        c.told.iter().filter(|t| t.group == name).map(|t| ((t.stream.as_str(), t.partition), t)).collect()
-    });
+    // Whichever cluster an event was read from, it is about the one that it names.
+    let about = kit.cx.snapshot.lag.clusters.iter().flat_map(|c| &c.told);
+    let about = about.filter(|t| t.cluster == cluster && t.group == name);
+    let mut told: HashMap<(&str, u32), &ToldLag> = HashMap::new();
+    for event in about {
+        let newest = told.entry((event.stream.as_str(), event.partition)).or_insert(event);
+        if newest.at < event.at {
+            *newest = event;
+        }
+    }
     let view = |lens| View::Group(cluster.to_owned(), name.to_owned(), lens);
     let shown = rows[lens.window(rows.len())].iter();
     let page = Rows {
