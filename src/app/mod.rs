@@ -35,7 +35,7 @@ use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::Snapshot;
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, WebConfig, WebContext};
+use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, Transactions, WebConfig, WebContext};
 use actions::LetterActions;
 use brokers::Clusters;
 use watchers::{Boards, peek_desks};
@@ -111,7 +111,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (durable, durables) = watch::channel(stored.durable);
     let (positions, durable_positions) = watch::channel(Arc::new(engine.positions()));
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
-    let base = base_status(&config, demo_plan.is_some());
+    let mut base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
     let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
     let (lag, lags) = watch::channel(Arc::new(LagLoop::empty(&kinds)));
@@ -150,8 +150,12 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         runtime: runtime.handle().clone(),
         runs: Mutex::default(),
     });
-    let server = bind(runtime, &config, context, Actions(Some(actions)), demo_plan.is_some_and(|d| !d.listen_given))?;
+    let awake = Arc::new(input.clone());
+    let (asker, transactions) = actions::transactions(&awake);
+    let reach = (Actions(Some(actions)), asker);
+    let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
+    base.origin = program::origin(&config, address);
     let streams = server.live_streams();
     telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
 
@@ -191,6 +195,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         lag: lags,
         dlq: letters,
         lookups,
+        transactions,
         metrics,
     };
     supervisor.thread(
@@ -225,6 +230,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         move || asked.set(),
         move || {
             ticker.run();
+            drop(awake);
             Ok(())
         },
     )?;
@@ -351,7 +357,7 @@ fn bind(
     runtime: &Runtime,
     config: &Config,
     context: WebContext,
-    actions: Actions,
+    (actions, transactions): (Actions, Transactions),
     may_move: bool,
 ) -> Result<Server, StartError> {
     let compat = |name: &str| config.metrics.compat.iter().any(|c| c == name);
@@ -364,6 +370,7 @@ fn bind(
             auth: auth.map_err(|e| StartError::Config(e.to_string()))?.map(Arc::new),
             limits: config.web_limits.clone(),
             actions: actions.clone(),
+            transactions: Some(transactions.clone()),
             lag_metrics: LagMetrics {
                 partitions: config.metrics.partitions,
                 kafka_lag_exporter: compat("kafka-lag-exporter"),

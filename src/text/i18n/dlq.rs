@@ -118,6 +118,8 @@ table! {
     running: "Running", "실행 중";
     paused: "Paused", "일시 정지";
     done: "Done", "완료";
+    interrupted: "Interrupted", "중단됨";
+    interrupted_why: "The server stopped in the middle of it. What was sent stays sent; resuming goes on with the rest, and sends nothing twice.", "도중에 서버가 멈췄습니다. 이미 보낸 것은 그대로이며, 다시 시작하면 나머지만 보내고 중복 전송은 없습니다.";
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
     progress: "The newest run", "최근 실행";
