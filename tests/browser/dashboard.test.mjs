@@ -182,7 +182,7 @@ test('real transactions lie on the chart and can be reached by keyboard', async 
     });
     await page.focus('#finds li:not([hidden]) a');
     assert.match(await page.evaluate(() => document.activeElement.textContent), /\d.*(ms|s).*co-/, 'it says its latency and its id');
-    assert.match(await page.evaluate(() => document.activeElement.href), /\/flows\/checkout.*#real$|\/trace\//);
+    assert.match(await page.evaluate(() => document.activeElement.href), /\/transactions\?flow=checkout&id=|\/trace\//);
     assert.deepEqual(faults, []);
   } finally {
     await browser.close();
