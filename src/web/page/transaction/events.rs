@@ -19,6 +19,8 @@ pub struct Row {
     pub status: State,
     pub meaning: &'static str,
     pub time: Html,
+    /// How long after the first event; empty for that one.
+    pub after: String,
     pub time_note: &'static str,
     pub hop: String,
     pub hop_note: String,
@@ -53,6 +55,11 @@ impl Scale {
         Self { from, span: (to - from).max(1) as f64 }
     }
 
+    fn after(&self, kit: &Kit, at: i64) -> String {
+        let micros = at - self.from;
+        if micros > 0 { format!("+{}", kit.duration(Some(micros as f64 / 1e6))) } else { String::new() }
+    }
+
     fn bar(&self, from: i64, to: i64) -> (String, String) {
         let x = |at: i64| ((at - self.from) as f64 / self.span * WIDTH).clamp(0.0, WIDTH);
         let width = (x(to) - x(from)).max(MOMENT);
@@ -69,7 +76,7 @@ pub fn table(kit: &Kit, t: &TransactionView, events: &[TransactionEvent]) -> Tab
         let at = moment(e).0;
         // A hop says itself when it began; what is none (a retry, an end elsewhere) began with the event before it.
         let began = e.hop.as_ref().map(|(_, m)| at - (m.seconds * 1e6) as i64).or(before).unwrap_or(at).min(at);
-        rows.push(row(kit, e, scale.bar(began, at)));
+        rows.push(Row { after: scale.after(kit, at), ..row(kit, e, scale.bar(began, at)) });
         before = Some(before.map_or(at, |b| b.max(at)));
     }
     if let Some(waits) = &t.waits {
@@ -79,6 +86,7 @@ pub fn table(kit: &Kit, t: &TransactionView, events: &[TransactionEvent]) -> Tab
             status: State { level, word: kit.x.waiting_for.to_owned() },
             meaning: kit.x.not_seen,
             time: Html::default(),
+            after: String::new(),
             time_note: "",
             hop: kit.duration(Some(waits.seconds)),
             hop_note: String::new(),
@@ -117,6 +125,7 @@ fn row(kit: &Kit, e: &TransactionEvent, bar: (String, String)) -> Row {
             Meaning::AfterEnd => x.m_after_end,
         },
         time: kit.time(moment(e)),
+        after: String::new(),
         time_note: if e.event_time.is_some() { "" } else { x.by_log },
         hop: e.hop.as_ref().map_or_else(String::new, |(_, m)| kit.duration(Some(m.seconds))),
         hop_note: e.hop.as_ref().map_or_else(String::new, |(from, m)| {
