@@ -40,6 +40,9 @@ fn mistakes_are_named_with_place_key_value_and_what_is_allowed() {
         ("[[cluster]]\nname = \"r\"\nkind = \"kafak\"".into(), r#"t.toml:3:8: cluster[0].kind = "kafak": unknown word, did you mean "kafka"?; allowed: kafka embedded redis nats"#),
         ("[[cluster]]\nname = \"e\"\nkind = \"embedded\"\nbootstrap_servers = \"k:1\"".into(), r#"t.toml:4:21: cluster[0].bootstrap_servers = "k:1": the embedded log has no servers: it lies in data_dir"#),
         (kafka("[cluster.properties]\n\"group.id\" = \"g\""), r#"t.toml:6:14: cluster[0].properties."group.id" = "g": cannot be set: we join no consumer group"#),
+        (kafka("[cluster.properties]\n\"secruity.protocol\" = \"SSL\""), r#"t.toml:6:1: cluster[0].properties."secruity.protocol" = "SSL": librdkafka has no such property, did you mean "security.protocol"?"#),
+        (kafka("[cluster.properties]\n\"sasl.psswrd\" = \"hunter2\""), r#"t.toml:6:1: cluster[0].properties."sasl.psswrd" = ***: librdkafka has no such property, did you mean "sasl.password"?"#),
+        (kafka("[cluster.properties]\n\"security.protocol\" = \"TLS\""), r#"t.toml:6:23: cluster[0].properties."security.protocol" = "TLS": Invalid value *** for configuration property "security.protocol""#),
         (kafka(KAFKA), r#"t.toml:6:8: cluster[1].name = "main": another [[cluster]] has this name"#),
         (kafka("[[stream]]\ncluster = \"mian\"\nname = \"o\""), r#"t.toml:6:11: stream[0].cluster = "mian": no [[cluster]] has this name, did you mean "main"?; allowed: main"#),
         (kafka("[[stream]]\nrole = \"events\""), "t.toml:5:1: stream[0].name: is missing; allowed: a name, or a pattern instead"),
@@ -302,8 +305,8 @@ impl Brokers for Fake {
     }
 
     fn check(&self, cluster: &ClusterConfig) -> Result<(), String> {
-        match cluster.properties.iter().find(|(k, _)| *k == "no.such.property") {
-            Some((key, value)) => Err(format!("no property \"{key}\" {value}")),
+        match cluster.properties.iter().find(|(k, _)| *k == "client.id") {
+            Some((key, value)) => Err(format!("not this \"{key}\": {value}")),
             None => Ok(()),
         }
     }
@@ -353,9 +356,9 @@ fn commands_and_exit_codes() {
     let bad = write("bad.toml", "listn = 1\nlog_format = \"xml\"\n");
     let (exit, out, err) = command(&["check-config", &bad], &fake);
     assert_eq!((exit, out.as_str(), err.lines().count()), (Exit::Config, "", 2), "{err}");
-    let client = write("client.toml", &format!("{KAFKA}[cluster.properties]\n\"no.such.property\" = \"hunter2\"\n"));
+    let client = write("client.toml", &format!("{KAFKA}[cluster.properties]\n\"client.id\" = \"hunter2\"\n"));
     let (exit, _, err) = command(&["check-config", &client], &fake);
-    assert_eq!((exit, err.as_str()), (Exit::Config, "cluster \"main\": no property \"no.such.property\" ***\n"));
+    assert_eq!((exit, err.as_str()), (Exit::Config, "cluster \"main\": not this \"client.id\": ***\n"));
     let both = command(&["--config", &client, "--kafka", "k:1"], &fake);
     assert_eq!(both.2, "flag --kafka: is for a start without a file; allowed: [[cluster]] in the file of --config\n");
 
@@ -401,7 +404,7 @@ fn doctor_and_sample() {
     assert!(exit == Exit::Clean && out.ends_with("4 findings: 0 do not hold, 1 could not be told\n"), "{out}");
     let bad = Fake { findings: vec![finding(Some(false))], ..Fake::default() };
     let (exit, out, _) = command(&["doctor", "--kafka", "k:9092", "--data-dir", data], &bad);
-    assert!(exit == Exit::Failed && out.contains("FAIL  main: reach  3 brokers\n"), "{out}");
+    assert!(exit == Exit::Failed && out.contains("FAIL  main: reach                           3 brokers\n"), "{out}");
 
     let payload = br#"{"transaction_id":"tx-1","flow":"checkout","stage":"paid","note":"\u001b[31m"}"#.to_vec();
     let record = |payload| RawRecord {

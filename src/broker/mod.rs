@@ -209,10 +209,36 @@ pub struct RawRecord {
     pub record_time: Option<Timestamp>,
 }
 
+/// What is wanted of a cluster beside reading its streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Groups, their members and their committed positions.
+    pub groups: bool,
+    /// The stream of committed positions itself (push mode).
+    pub offsets_topic: bool,
+    /// Records at committed positions, of whatever stream.
+    pub records: bool,
+    /// Names under which letters are redriven.
+    pub redrive: Vec<String>,
+    /// Streams to which a redrive appends.
+    pub redrive_to: Vec<String>,
+}
+
 /// Looks at a cluster on an operator's behalf (`doctor`, `sample`), never because of a page or a scrape.
 pub trait Inspect: Send {
     /// Reaches the cluster and checks every right that the given streams need. Blocking, within `deadline`.
     fn doctor(&self, streams: &[StreamSpec], deadline: Duration) -> Vec<Finding>;
+
+    /// The same, each finding said as soon as it is known.
+    fn doctor_each(&self, streams: &[StreamSpec], deadline: Duration, say: &mut dyn FnMut(Finding)) {
+        self.doctor(streams, deadline).into_iter().for_each(say);
+    }
+
+    /// Says of each further right that is wanted whether it is there. A redrive is the operator's own choice: what only
+    /// it lacks "could not be told", with the command that grants it. Blocking, within `deadline`; changes nothing.
+    fn rights(&self, wants: &Wants, deadline: Duration, say: &mut dyn FnMut(Finding)) {
+        let _ = (wants, deadline, say);
+    }
 
     /// Whether what is posted may be appended to `stream`; `None` where nothing could forbid it. Blocking, within
     /// `deadline`; appends nothing.

@@ -140,6 +140,19 @@ impl<'a> Table<'a> {
         self.reader.refuse(&self.path(key), &at, what, allowed);
     }
 
+    /// Refuses a key itself; `hide`: its value is not shown.
+    pub fn refuse_key(&self, key: &str, what: String, hide: bool) {
+        let found = self.map.and_then(|m| m.get_key_value(key));
+        let (place, at) =
+            found.map_or((self.at.start, self.at.clone()), |(key, value)| (key.span().start, value.span()));
+        let mut problem = self.reader.problem(&self.path(key), &at, what, String::new());
+        problem.place = self.reader.place(place);
+        if hide {
+            problem.value = super::redact::HIDDEN.to_owned();
+        }
+        self.reader.problems.borrow_mut().push(problem);
+    }
+
     /// Notes something about the table or one of its keys that holds but may surprise.
     pub fn warn(&self, key: &str, what: impl Into<String>) {
         let at = self.map.and_then(|m| m.get(key)).map_or_else(|| self.at.clone(), Spanned::span);

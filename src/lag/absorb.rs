@@ -33,6 +33,7 @@ impl Board {
         self.as_of = Some(now);
         self.cycle_seconds = Some(survey.ended.since(survey.began).max(0) as f64 / 1e6);
         self.dropped = survey.groups_dropped;
+        self.brokers = survey.brokers;
         self.troubles.clear();
         self.facts = Arc::new(survey.topics.clone());
         let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();

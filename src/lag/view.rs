@@ -50,7 +50,7 @@ impl Board {
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
-            ..LagCluster::default()
+            brokers: self.brokers,
         })
     }
 

@@ -23,6 +23,8 @@ pub struct Survey {
     pub groups: Vec<GroupFacts>,
     /// Groups that were left out because of a bound.
     pub groups_dropped: u64,
+    /// Brokers of the cluster; `None`: not known.
+    pub brokers: Option<u32>,
     /// What could not be asked, in words for an operator: missing rights, deadlines.
     pub faults: Vec<String>,
 }
@@ -57,6 +59,8 @@ pub struct PartitionFacts {
     pub at: Timestamp,
     /// Broker that leads; `None`: nobody does.
     pub leader: Option<i32>,
+    /// Broker that should lead: the first of its replicas; `None`: not known.
+    pub preferred: Option<i32>,
     /// Replicas, and those of them in sync.
     pub replicas: u32,
     /// In-sync replicas.

@@ -116,6 +116,9 @@ fn equals_the_tool(broker: &mut Broker) {
     observer.survey(PATIENCE); // the second one stands on remembered ground: it must say the same
     let survey = observer.survey(PATIENCE);
     assert!(survey.answered && survey.faults.is_empty(), "{:?}", survey.faults);
+    assert_eq!(survey.brokers, Some(1));
+    let led = survey.topics.iter().flat_map(|t| &t.partitions);
+    assert!(led.into_iter().all(|p| p.preferred.is_some() && p.preferred == p.leader), "one broker leads all");
 
     let tool = printed(broker);
     let ours = surveyed(&survey);

@@ -274,8 +274,11 @@ impl Hand {
     }
 
     /// A topic whose partitions lie on these nodes, the leader first.
-    pub fn create_on(&self, topic: &str, nodes: &[&[i32]]) {
-        let new = NewTopic::new(topic, i32::try_from(nodes.len()).unwrap(), TopicReplication::Variable(nodes));
+    pub fn create_on(&self, topic: &str, nodes: &[&[i32]], config: &[(&str, &str)]) {
+        let mut new = NewTopic::new(topic, i32::try_from(nodes.len()).unwrap(), TopicReplication::Variable(nodes));
+        for (key, value) in config {
+            new = new.set(key, value);
+        }
         let made = wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }

@@ -2,6 +2,7 @@
 //!
 //! `STREAMGAUGE_KILL_SEED=n` draws other moments. Without the servers the tests say `skipped`.
 
+mod embedded;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod letters;

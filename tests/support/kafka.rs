@@ -55,7 +55,12 @@ impl Broker {
 
     /// A second node of the same cluster, without a vote of its own: it may be stopped and killed.
     pub fn join(&self) -> Self {
-        Self::node(&self.libs, 2, Some((&self.controller, &self.cluster)))
+        self.join_as(2)
+    }
+
+    /// The same with a number of its own.
+    pub fn join_as(&self, id: u32) -> Self {
+        Self::node(&self.libs, id, Some((&self.controller, &self.cluster)))
     }
 
     fn node(libs: &Path, id: u32, of: Option<(&str, &str)>) -> Self {
@@ -160,6 +165,23 @@ impl Broker {
             .collect();
         ends.sort_unstable();
         ends.into_iter().map(|(_, end)| end).collect()
+    }
+
+    /// Waits until every partition of a topic has `replicas` in sync.
+    pub fn in_sync(&self, topic: &str, replicas: usize) {
+        let deadline = Instant::now() + START;
+        let arguments = ["--bootstrap-server", &self.address, "--describe", "--topic", topic];
+        loop {
+            let printed = self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+            let mut in_sync = printed.lines().filter_map(|line| {
+                let nodes = line.split("Isr: ").nth(1)?.split_whitespace().next()?;
+                Some(nodes.split(',').count())
+            });
+            if in_sync.all(|count| count >= replicas) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{printed}");
+        }
     }
 
     /// Starts the process on the data that is there and waits until it answers.

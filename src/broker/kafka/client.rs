@@ -72,6 +72,7 @@ impl KafkaConfig {
         config.set("socket.timeout.ms", "10000").set("reconnect.backoff.max.ms", "1000");
         config.set("topic.metadata.refresh.interval.ms", "60000");
         config.set("socket.nagle.disable", "true");
+        config.set("enable.metrics.push", "false"); // brokers may ask clients for their metrics: we are no client of theirs
         for (name, value) in &self.properties {
             config.set(name, value);
         }

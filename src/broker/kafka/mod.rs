@@ -2,13 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
+//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's; `property`: what is wrong with one |
 //! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
 //! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
-//! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
+//! | `survey` | where logs stand; `cut`: where they were cut; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
 //! | `commit` | positions of the demo's groups |
-//! | `inspect` | `doctor` and `sample` |
+//! | `inspect` | `doctor` and `sample`; `rights`: those that groups and redrives need |
 //! | `observe` | groups and their lag, logs, single records |
 //! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
@@ -19,6 +19,7 @@
 mod ask;
 mod client;
 mod commit;
+mod cut;
 mod discover;
 mod drain;
 mod ffi;
@@ -28,7 +29,9 @@ mod inspect;
 mod mover;
 mod observe;
 mod order;
+mod property;
 mod read;
+mod rights;
 mod slot;
 mod survey;
 mod topics;
@@ -39,5 +42,6 @@ pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
+pub use property::{PropertyFault, property_fault};
 pub use read::KafkaRead;
 pub use write::KafkaWrite;

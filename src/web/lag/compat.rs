@@ -264,6 +264,13 @@ const KE_ROWS: &[Family] = &[
         }),
     ),
     gauge(
+        "kafka_topic_partition_leader_is_preferred",
+        "1 if Topic/Partition is using the Preferred Broker",
+        Over::Topic(|out, c, t| {
+            kle_partition(out, c, t, |p| Some(f64::from(u8::from(p.leader? == p.preferred?))));
+        }),
+    ),
+    gauge(
         "kafka_topic_partition_replicas",
         "Number of Replicas for this Topic/Partition",
         Over::Topic(|out, c, t| {

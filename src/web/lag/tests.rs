@@ -74,6 +74,7 @@ fn board() -> LagBoard {
         start: Some(10),
         end: Some(100),
         leader: Some(3),
+        preferred: Some(1),
         replicas: 3,
         in_sync: 2,
         ..PartitionFacts::default()
@@ -300,6 +301,7 @@ async fn other_exporters_names_and_labels() {
         "kafka_topic_partition_current_offset{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 100",
         "kafka_topic_partition_oldest_offset{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 10",
         "kafka_topic_partition_leader{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 3",
+        "kafka_topic_partition_leader_is_preferred{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 0",
         "kafka_topic_partition_in_sync_replica{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 2",
         "kafka_topic_partition_under_replicated_partition{cluster_name=\"main\",topic=\"orders\",partition=\"0\"} 1",
         "kafka_consumergroup_lag{cluster_name=\"main\",consumergroup=\"b\",topic=\"pay\",partition=\"0\"} 10",

@@ -168,7 +168,7 @@ impl World {
             leader: Some(1),
             replicas: 1,
             in_sync: 1,
-            fault: String::new(),
+            ..PartitionFacts::default()
         };
         let member = |i: usize| MemberFacts {
             client_id: "worker".into(),

@@ -129,7 +129,7 @@ impl KafkaObserve {
         let Some(link) = &self.link else { return };
         let mut under_way = 0;
         for (index, names) in members.chunks(TOGETHER).enumerate() {
-            link.queue.ask_members(names, left(until), link.token(Kind::Members, index));
+            link.queue.ask_members(names, false, left(until), link.token(Kind::Members, index));
             under_way += 1;
         }
         let (mut asked, mut told) = (0, BTreeSet::new());

@@ -31,6 +31,7 @@ use facts::Facts;
 use groups::Listing;
 use link::Link;
 use logs::Logs;
+use peek::Kept;
 
 /// How the names of our own groups begin (`dlq::own_group`).
 const OURS: &str = "streamgauge.redrive.";
@@ -55,6 +56,7 @@ pub struct KafkaObserve {
     facts: Facts,
     listing: Listing,
     logs: Logs,
+    kept: Kept,
 }
 
 impl KafkaObserve {
@@ -82,6 +84,7 @@ impl KafkaObserve {
             facts: Facts::default(),
             listing: Listing::default(),
             logs: Logs::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -95,6 +98,7 @@ impl KafkaObserve {
     fn link(&mut self) -> Result<&mut Link, String> {
         if self.surveys >= RECYCLE {
             self.link = None;
+            self.kept.forget();
             self.surveys = 0;
         }
         if self.link.is_none() {
@@ -124,9 +128,11 @@ impl Observe for KafkaObserve {
         let (began, start) = ((self.now)(), Instant::now());
         let mut faults = Vec::new();
         self.surveys += 1;
+        self.kept.rest();
         let dropped = self.round(start, deadline, &mut faults);
         let words = self.link.as_ref().and_then(Link::last_words);
         let mut survey = self.facts.survey(self.spec.rows);
+        survey.brokers = self.logs.brokers;
         match dropped {
             Ok(dropped) => (survey.answered, survey.groups_dropped) = (true, survey.groups_dropped + dropped),
             Err(fault) => faults.push(words.map_or(fault.clone(), |words| format!("{fault}: {words}"))),
