@@ -112,7 +112,8 @@ impl Engine {
         Waits {
             stage: flow.stage_name(r.waiting).to_owned(),
             since: Timestamp(r.last_cut),
-            seconds: seconds(self.now.0.saturating_sub(r.last_cut)),
+            // An event is read before the tick that is later than it.
+            seconds: seconds(self.now.0.saturating_sub(r.last_cut).max(0)),
             deadline_seconds: deadline.map(|(micros, _)| seconds(micros)),
             deadline_learned: deadline.is_some_and(|(_, learned)| learned),
             stuck: head.flags & flag::STUCK != 0,
