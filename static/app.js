@@ -2,6 +2,7 @@
 import { localise, zone } from "./clock.js";
 import { Live } from "./live.js";
 import { keys } from "./keys.js";
+import { morph } from "./morph.js";
 
 document.documentElement.classList.add("js");
 localise(document);
@@ -21,7 +22,7 @@ async function again() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(old.id);
     if (fresh) {
       localise(fresh);
-      old.replaceWith(fresh);
+      morph(old, fresh);
     }
   } catch {
     // The server is away: asked again, like everything else.

@@ -1,6 +1,7 @@
 //! What pages may make happen at a broker: peeks and redrives, each noted in the audit log before it begins.
 
 use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use crate::cli::RedriveParts;
 use crate::config::Config;
 use crate::dlq::{OffsetRange, Selection};
 use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, Reader, RedriveLoop, RedriveOptions, Reins};
+use crate::model::Input;
 use crate::run::clock::wall;
-use crate::run::desk::Asker;
-use crate::snapshot::{PeekQuestion, Peeked, RedriveView};
+use crate::run::desk::{Asker, Desk, desk};
+use crate::snapshot::{PeekQuestion, Peeked, RedriveView, TransactionKey, TransactionView};
 use crate::store::{AuditEntry, AuditLog, KeepStore};
-use crate::web::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
+use crate::web::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal, Transactions};
 
 /// Longest wait for a peek: below the timeout of a request.
 const PEEK: Duration = Duration::from_secs(8);
@@ -28,6 +30,23 @@ const PEEK: Duration = Duration::from_secs(8);
 const LOOKUP: Duration = Duration::from_secs(3);
 /// Runs whose end is remembered, and runs that may go on at once.
 const RUNS: (usize, usize) = (500, 4);
+
+/// Questions about one transaction that wait for the engine's next input.
+const TRANSACTIONS: usize = 64;
+
+/// The desk at which the engine is asked for one transaction. Whoever asks wakes it, but keeps it from nothing: it
+/// ends when the readers and the ticker, who hold `input`, are gone.
+pub(super) fn transactions(
+    input: &Arc<SyncSender<Input>>,
+) -> (Transactions, Desk<TransactionKey, Option<Box<TransactionView>>>) {
+    let (asker, taken) = desk(TRANSACTIONS);
+    let wake = Arc::downgrade(input);
+    let bell = move || {
+        // Where the channel is full the engine is awake, and will look.
+        let _full = wake.upgrade().map(|input| input.try_send(Input::Asked));
+    };
+    (asker.with_bell(Arc::new(bell)), taken)
+}
 
 /// The actions of one process.
 pub(super) struct LetterActions {

@@ -35,7 +35,7 @@ use crate::run::desk::desk;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
-use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, WebConfig, WebContext};
+use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, Transactions, WebConfig, WebContext};
 use actions::LetterActions;
 use brokers::Clusters;
 use watchers::{Boards, before, peek_desks};
@@ -112,7 +112,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let (durable, durables) = watch::channel(stored.durable);
     let (positions, durable_positions) = watch::channel(Arc::new(engine.positions()));
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
-    let base = base_status(&config, demo_plan.is_some());
+    let mut base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
     let (lag, lags) = watch::channel(Arc::clone(&before.lag));
     let (dlq, letters) = watch::channel(Arc::clone(&before.dlq));
@@ -144,8 +144,12 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         runs: Mutex::default(),
     });
     actions.find_interrupted();
-    let server = bind(runtime, &config, context, Actions(Some(actions)), demo_plan.is_some_and(|d| !d.listen_given))?;
+    let awake = Arc::new(input.clone());
+    let (asker, transactions) = actions::transactions(&awake);
+    let reach = (Actions(Some(actions)), asker);
+    let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
+    base.origin = program::origin(&config, address);
     // Only once there is somewhere to show it.
     let traffic = match (demo_plan, &publish) {
         (Some(plan), Some(publish)) => {
@@ -162,7 +166,6 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     supervisor.signals(runtime.handle())?;
     let stop_web = Stop::default();
     let stop_read = Stop::default();
-    let stopping = stop_read.clone();
     let keeper_loop = Keeper {
         store,
         input: keeper_input,
@@ -170,7 +173,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         positions,
         durable,
         state: keeper_state,
-        stop: stopping,
+        stop: stop_read.clone(),
         metrics: metrics.clone(),
         now: wall,
     };
@@ -194,6 +197,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         lag: lags,
         dlq: letters,
         lookups,
+        transactions,
         metrics,
     };
     supervisor.thread(
@@ -228,6 +232,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         move || asked.set(),
         move || {
             ticker.run();
+            drop(awake);
             Ok(())
         },
     )?;
@@ -354,7 +359,7 @@ fn bind(
     runtime: &Runtime,
     config: &Config,
     context: WebContext,
-    actions: Actions,
+    (actions, transactions): (Actions, Transactions),
     may_move: bool,
 ) -> Result<Server, StartError> {
     let compat = |name: &str| config.metrics.compat.iter().any(|c| c == name);
@@ -367,6 +372,7 @@ fn bind(
             auth: auth.map_err(|e| StartError::Config(e.to_string()))?.map(Arc::new),
             limits: config.web_limits.clone(),
             actions: actions.clone(),
+            transactions: Some(transactions.clone()),
             lag_metrics: LagMetrics {
                 partitions: config.metrics.partitions,
                 kafka_lag_exporter: compat("kafka-lag-exporter"),

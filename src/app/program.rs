@@ -1,5 +1,6 @@
 //! What the command line runs: `serve`, `demo`, and looking into clusters.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -133,4 +134,13 @@ fn complain(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
         );
     }
     exit
+}
+
+/// Scheme, host and port under which people reach us: those of `public_url`, else where we listen.
+pub(super) fn origin(config: &Config, listening: SocketAddr) -> String {
+    match config.public_url.as_str() {
+        "" if listening.ip().is_unspecified() => format!("http://127.0.0.1:{}", listening.port()),
+        "" => format!("http://{listening}"),
+        url => url.strip_suffix(config.base_path()).unwrap_or(url).trim_end_matches('/').to_owned(),
+    }
 }

@@ -98,7 +98,12 @@ impl Lookup {
                 let data: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
                 let data = &data["data"];
                 let state = data["state"].as_str().ok_or("its answer does not say the state")?;
-                Ok(Some(state == "ended" && data["outcome"].as_str() == Some("ok")))
+                match state {
+                    // It left without an end that we know of: that says nothing.
+                    "open_ended" | "evicted" => Ok(None),
+                    "ended" => Ok(Some(data["outcome"].as_str() == Some("ok"))),
+                    _ => Ok(Some(false)),
+                }
             }
             // It does not know the transaction: that says nothing.
             404 if unknown(&body) => Ok(None),

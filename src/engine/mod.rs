@@ -71,6 +71,7 @@ use crate::model::{
 };
 use crate::snapshot::{Durable, Snapshot};
 
+pub use lookup::KEPT_SECONDS;
 pub use restore::{Restore, RestoreError};
 pub use trace::derived_trace_id;
 

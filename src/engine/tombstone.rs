@@ -11,10 +11,10 @@ use super::blob;
 use super::journal::Journal;
 
 /// Seconds for which a transaction that ended `ok` is remembered.
-const OK_KEPT: i64 = 3_600;
+pub const OK_KEPT: i64 = 3_600;
 
 /// Seconds for which any other is: a week of mornings.
-const LASTING_KEPT: i64 = 7 * 86_400;
+pub const LASTING_KEPT: i64 = 7 * 86_400;
 
 const SHARDS: usize = 64;
 
@@ -122,7 +122,9 @@ impl Tombstone {
         i64::from(self.end_second)
     }
 
-    fn expires(&self) -> i64 {
+    /// The second of watermark at which it is forgotten.
+    #[must_use]
+    pub fn expires(&self) -> i64 {
         self.end_second() + self.left().kept()
     }
 }

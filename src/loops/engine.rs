@@ -11,7 +11,7 @@ use crate::decode::Spares;
 use crate::engine::{Checkpoint, Engine};
 use crate::model::Input;
 use crate::run::desk::Desk;
-use crate::snapshot::{DlqBoard, LagBoard, Snapshot};
+use crate::snapshot::{DlqBoard, LagBoard, Snapshot, TransactionKey, TransactionView};
 use crate::telemetry::Metrics;
 
 /// After a partition was opened its position becomes durable at the next quiet moment, at most this
@@ -38,6 +38,8 @@ pub struct EngineLoop {
     pub dlq: watch::Receiver<Arc<DlqBoard>>,
     /// Who wants to know what became of transactions; answered with each tick.
     pub lookups: Desk<Lookup, Vec<Option<bool>>>,
+    /// Who wants to see one transaction; answered after each input.
+    pub transactions: Desk<TransactionKey, Option<Box<TransactionView>>>,
     /// Self-metrics.
     pub metrics: Metrics,
 }
@@ -47,6 +49,8 @@ pub type Lookup = Vec<(String, String)>;
 
 /// Lookups answered with one tick, of at most [`LOOKUP_TRANSACTIONS`] each: a millisecond of work.
 const LOOKUPS: usize = 4;
+/// Transactions told after one input: microseconds each.
+const TOLD: usize = 16;
 /// Transactions in one lookup; of further ones nothing is said.
 pub const LOOKUP_TRANSACTIONS: usize = 1_000;
 
@@ -77,7 +81,10 @@ impl EngineLoop {
                         urgent = None;
                     }
                 }
-                Ok(input) => self.apply(input),
+                Ok(input) => {
+                    self.apply(input);
+                    self.tell();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -107,7 +114,7 @@ impl EngineLoop {
                 self.metrics.tick(began.elapsed().as_secs_f64());
                 self.look_up();
             }
-            Input::Open(_) | Input::Checkpoint => {}
+            Input::Open(_) | Input::Checkpoint | Input::Asked => {}
         }
     }
 
@@ -117,6 +124,15 @@ impl EngineLoop {
             let of = asked.question.iter().take(LOOKUP_TRANSACTIONS);
             let answers = of.map(|(flow, id)| self.engine.ended_ok(flow, id)).collect();
             asked.answer(answers);
+        }
+    }
+
+    fn tell(&mut self) {
+        for _ in 0..TOLD {
+            let Some(asked) = self.transactions.waiting() else { return };
+            let (flow, id) = &asked.question;
+            let told = self.engine.transaction(flow, id).map(Box::new);
+            asked.answer(told);
         }
     }
 

@@ -90,4 +90,6 @@ pub enum Input {
     Tick(Timestamp),
     /// Hand out all changes since the last checkpoint.
     Checkpoint,
+    /// Somebody waits for an answer: look at the desks. Changes nothing.
+    Asked,
 }

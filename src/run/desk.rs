@@ -1,5 +1,7 @@
 //! A desk: many may ask, one thread answers when it has time. Bounded, and nobody waits longer than they said.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -20,11 +22,24 @@ pub enum NoAnswer {
 }
 
 /// Where questions are put. Clones share the desk.
-pub struct Asker<Q, A>(SyncSender<Asked<Q, A>>);
+pub struct Asker<Q, A> {
+    desk: SyncSender<Asked<Q, A>>,
+    /// Tells the one who answers that somebody waits.
+    bell: Option<Bell>,
+}
+
+/// Rung once a question lies on the desk.
+pub type Bell = Arc<dyn Fn() + Send + Sync>;
 
 impl<Q, A> Clone for Asker<Q, A> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { desk: self.desk.clone(), bell: self.bell.clone() }
+    }
+}
+
+impl<Q, A> fmt::Debug for Asker<Q, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asker").field("bell", &self.bell.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -58,20 +73,29 @@ pub struct Desk<Q, A>(Receiver<Asked<Q, A>>);
 #[must_use]
 pub fn desk<Q, A>(waiting: usize) -> (Asker<Q, A>, Desk<Q, A>) {
     let (sender, receiver) = sync_channel(waiting);
-    (Asker(sender), Desk(receiver))
+    (Asker { desk: sender, bell: None }, Desk(receiver))
 }
 
 impl<Q, A> Asker<Q, A> {
+    /// The same with a bell, for a desk whose owner does not look at it all the time.
+    #[must_use]
+    pub fn with_bell(self, bell: Bell) -> Self {
+        Self { bell: Some(bell), ..self }
+    }
+
     /// Asks, and waits for at most `within`.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub async fn ask(&self, question: Q, within: Duration) -> Result<A, NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Asked { question, until: Instant::now() + within, answer }).map_err(|e| match e {
+        self.desk.try_send(Asked { question, until: Instant::now() + within, answer }).map_err(|e| match e {
             TrySendError::Full(_) => NoAnswer::Busy,
             TrySendError::Disconnected(_) => NoAnswer::Gone,
         })?;
+        if let Some(bell) = &self.bell {
+            bell();
+        }
         match tokio::time::timeout(within, answered).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(NoAnswer::Gone),
@@ -110,6 +134,8 @@ impl<Q, A> Desk<Q, A> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -117,6 +143,11 @@ mod tests {
     #[tokio::test]
     async fn questions_are_answered_refused_or_late() {
         let (asker, taken) = desk::<u32, u32>(1);
+        let rung = Arc::new(AtomicUsize::new(0));
+        let ringing = Arc::clone(&rung);
+        let asker = asker.with_bell(Arc::new(move || {
+            ringing.fetch_add(1, Ordering::SeqCst);
+        }));
         let answering = std::thread::spawn(move || {
             let asked = taken.next(LONG).expect("a question");
             let twice = asked.question * 2;
@@ -131,5 +162,6 @@ mod tests {
         assert!(taken.next(Duration::ZERO).is_none(), "and is not answered");
         drop(taken);
         assert_eq!(asker.ask(3, LONG).await, Err(NoAnswer::Gone));
+        assert_eq!(rung.load(Ordering::SeqCst), 2, "for those that lay on the desk, no others");
     }
 }

@@ -8,6 +8,7 @@ mod dlq;
 mod durable;
 mod history;
 mod lag;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use lag::{
     AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, MemberName, PartitionTrouble,
     PushState, PushView, PushedCommit, Reason, ToldLag,
 };
+pub use transaction::{Meaning, Measured, TransactionEvent, TransactionKey, TransactionState, TransactionView, Waits};
 
 /// The rolling windows, in seconds, and their names in the API.
 pub const WINDOWS: [(&str, i64); 5] = [("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600)];

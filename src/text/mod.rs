@@ -2,7 +2,9 @@
 
 pub mod i18n;
 mod locale;
+mod natural;
 pub mod number;
 pub mod time;
 
 pub use locale::Locale;
+pub use natural::natural;

@@ -28,6 +28,17 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u32>,
+    /// Events of which nobody knows whether they were written.
+    pub unsure: Vec<Unsure>,
+}
+
+/// An event that may still be written: sent again under the same ids it counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsure {
+    /// Its id.
+    pub id: String,
+    /// Its transaction's id.
+    pub transaction_id: String,
 }
 
 #[derive(Serialize)]
@@ -38,12 +49,14 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    may_be_written: &'a [Unsure],
 }
 
 impl Problem {
     /// A problem in words.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { status, detail: detail.into(), errors: Vec::new(), retry_after: None, unsure: Vec::new() }
     }
 
     /// A bad query parameter or header.
@@ -73,6 +86,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            may_be_written: &self.unsure,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -67,7 +67,7 @@ pub async fn dlq_stream(
     render(&app, &View::DlqStream(cluster, stream), query.as_deref().unwrap_or(""), &headers)
 }
 
-fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
+pub(super) fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
     let view = &view.clone().asked(query);
     let viewer = Viewer::of(view, query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
@@ -83,7 +83,7 @@ fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response 
 }
 
 /// A cookie or the browser's language decides where the URL is silent.
-fn vary(mut response: Response) -> Response {
+pub(super) fn vary(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie, accept-language"));
     response
 }

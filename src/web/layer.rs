@@ -2,14 +2,19 @@
 
 use std::any::Any;
 use std::net::Ipv6Addr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 use tracing::Span;
 
 use super::App;
@@ -18,10 +23,12 @@ use crate::telemetry::propagate::adopt;
 
 /// No inline script or style, nothing from elsewhere, nobody frames us.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// An answer that is not there by then is a 503. Streams are not counted: their head is out at once.
+/// An answer that is not there by then is a 503, a body a 408. Streams are not counted: their head is out at once.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer ids of requests are replaced by our own.
 const REQUEST_ID_BYTES: usize = 64;
+/// Longest refusal of the framework's that is passed on.
+const REFUSAL_BYTES: usize = 4 << 10;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers of every answer.
@@ -107,10 +114,65 @@ fn is_local(host: &str) -> bool {
         || address.parse::<Ipv6Addr>().is_ok_and(|a| a.is_loopback())
 }
 
-/// Ends requests that take too long.
+/// Ends requests that take too long: 408 while their body is still on its way, else 503.
 pub async fn timeout(request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
-    answer.unwrap_or_else(|_| Problem::busy(format!("no answer within {REQUEST_TIMEOUT:?}"), 5).into_response())
+    within(REQUEST_TIMEOUT, request, next).await
+}
+
+async fn within(limit: Duration, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let arrived = Arc::new(AtomicBool::new(body.is_end_stream()));
+    let body = Body::new(Arriving { body, arrived: Arc::clone(&arrived) });
+    let answer = tokio::time::timeout(limit, next.run(Request::from_parts(head, body))).await;
+    let late = |_| {
+        let problem = if arrived.load(Ordering::Relaxed) {
+            Problem::busy(format!("no answer within {limit:?}"), 5)
+        } else {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body was not there within {limit:?}"))
+        };
+        problem.into_response()
+    };
+    answer.unwrap_or_else(late)
+}
+
+/// A body of a request that says when all of it has arrived.
+struct Arriving {
+    body: Body,
+    arrived: Arc<AtomicBool>,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // An error ends it as well: what is late then is not the caller.
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
+            self.arrived.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What the framework refuses in words of its own (a path that is not UTF-8, say) is problem+json like all else.
+pub async fn own_words(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let plain = response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !plain {
+        return response;
+    }
+    let words = to_bytes(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+    Problem::new(status, String::from_utf8_lossy(&words)).into_response()
 }
 
 /// A panic in a handler is our defect: the caller gets a 500, the log the words.
@@ -133,7 +195,38 @@ pub fn span(request: &Request) -> Span {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::post;
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_a_408_and_a_late_answer_a_503() {
+        let short = |request, next| within(Duration::from_millis(20), request, next);
+        let slow = |body: String| async move { if body.is_empty() { "read" } else { std::future::pending().await } };
+        let router = Router::new().route("/", post(slow)).layer(from_fn(short));
+        let status = async |body| {
+            let request = Request::post("/").body(body).unwrap();
+            router.clone().oneshot(request).await.unwrap().status()
+        };
+        assert_eq!(status(Body::empty()).await, StatusCode::OK);
+        assert_eq!(status(Body::from("all of it")).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(status(Body::new(Never)).await, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    /// A body of which nothing ever comes.
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Pending
+        }
+    }
 
     #[test]
     fn only_loopback_names_are_local() {

@@ -102,6 +102,7 @@ const fn kind(view: &View) -> &'static str {
         View::Status => "status",
         View::Consumers(_) | View::Group(..) => "consumers",
         View::Dlq(_) | View::DlqStream(..) => "dlq",
+        View::Transactions | View::Transaction(..) => "transactions",
     }
 }
 

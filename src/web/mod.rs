@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post as post_to};
+use axum::routing::get;
 use tokio::sync::watch;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
@@ -22,7 +22,8 @@ use tracing::Level;
 
 use crate::broker::{ClusterHealth, DecodeSample, Write};
 use crate::model::{Limits, Timestamp, WebLimits};
-use crate::snapshot::{Durable, Snapshot};
+use crate::run::desk::Asker;
+use crate::snapshot::{Durable, Snapshot, TransactionKey, TransactionView};
 use crate::store::IdempotencyKeys;
 use crate::telemetry::Metrics;
 
@@ -48,6 +49,7 @@ mod shape;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod viewer;
 
 pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
@@ -78,6 +80,8 @@ pub struct Status {
     pub clusters: Vec<(String, &'static str, ClusterHealth)>,
     /// Newest samples of undecodable records, at most `limits.decode_samples` per stream.
     pub samples: Vec<DecodeSample>,
+    /// `http://host:port` under which this server is reached, where that is known: the first page's commands name it.
+    pub origin: String,
     /// Link to Jaeger, without trailing slash; empty: none.
     pub jaeger_url: String,
     /// Data directory.
@@ -131,11 +135,16 @@ pub struct WebConfig {
     pub limits: WebLimits,
     /// What pages may make happen; none: they offer nothing.
     pub actions: Actions,
+    /// Where one transaction is asked for; none: nowhere.
+    pub transactions: Option<Transactions>,
     /// What `/metrics` says of groups.
     pub lag_metrics: LagMetrics,
     /// True where we listen on loopback: then only loopback names and `public_url` are answered. Set by [`Server::bind`].
     pub loopback: bool,
 }
+
+/// Where the engine is asked what it knows of one transaction.
+pub type Transactions = Asker<TransactionKey, Option<Box<TransactionView>>>;
 
 /// What pages may make happen at a broker.
 #[derive(Clone, Default)]
@@ -218,7 +227,8 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/v1/groups", get(lag::api::groups))
         .route("/api/v1/groups/{cluster}/{group}", get(lag::api::group))
         .route("/api/v1/dlq", get(dlq::api::dlq))
-        .route("/transactions", post_to(post::transactions))
+        .route("/api/v1/transactions", get(transaction::json))
+        .route("/transactions", get(transaction::page).post(post::transactions))
         .route("/livez", get(ops::livez))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -226,6 +236,7 @@ fn routes(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(html::method_not_allowed);
     // From the inside out: the last is the first to see a request.
     let router = routes
+        .layer(from_fn(layer::own_words))
         .layer(CompressionLayer::new())
         .layer(from_fn(layer::timeout))
         .layer(from_fn_with_state(Arc::clone(app), auth::guard))

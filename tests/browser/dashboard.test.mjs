@@ -187,7 +187,7 @@ test('real transactions lie on the chart and can be reached by keyboard', async 
       return document.activeElement === find && { text: find.textContent, href: find.href };
     }));
     assert.match(focused.text, /\d.*(ms|s).*co-/, 'it says its latency and its id');
-    assert.match(focused.href, /\/flows\/checkout.*#real$|\/trace\//);
+    assert.match(focused.href, /\/transactions\?flow=checkout&id=|\/trace\//);
     assert.deepEqual(faults, []);
   } finally {
     await browser.close();

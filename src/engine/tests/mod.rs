@@ -4,5 +4,6 @@ mod bounds;
 mod cases;
 mod holes;
 mod lifecycle;
+mod lookup;
 mod properties;
 mod world;

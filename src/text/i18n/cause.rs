@@ -33,6 +33,12 @@ const KNOWN: &[(&str, &str)] = &[
     ("disconnected", "연결이 끊겼습니다"),
     ("transport failure", "연결이 끊겼습니다"),
     ("no space left", "디스크에 남은 공간이 없습니다"),
+    ("were looked up in this server's own state", "이 서버의 상태에서 트랜잭션을 조회했습니다. 정상 종료 후 1시간이 지난 것은 알 수 없습니다"),
+    ("is asked of the server at", "트랜잭션의 정상 종료 여부를 서버에 물어봅니다"),
+    ("not known which transactions have ended ok", "어떤 트랜잭션이 정상 종료되었는지 알 수 없습니다"),
+    ("is not compacted", "무엇을 보냈는지 적어 두는 스트림이 압축(compact) 설정이 아니어서, 오래된 기록은 만료될 수 있습니다"),
+    ("order of records with the same key", "같은 키의 레코드 순서는 유지되지 않습니다. 복사본은 기존 레코드 뒤에 추가됩니다"),
+    ("all of them get the copies", "여러 그룹이 대상 스트림을 읽으며, 모두 복사본을 받습니다"),
     ("records expired", "읽기 전에 만료된 레코드가 있습니다"),
 ];
 
@@ -58,6 +64,8 @@ mod tests {
         assert!(ko("Local: Broker transport failure").is_some());
         assert_eq!(ko("something that nobody foresaw"), None);
         assert_eq!(cause(refused, Locale::En), None);
+        let note = "2 groups read orders and all of them get the copies: a, b";
+        assert!(ko(note).unwrap().contains("\u{adf8}\u{b8f9}"));
         for (piece, meaning) in KNOWN {
             assert_eq!(*piece, piece.to_lowercase());
             assert!(meaning.chars().any(|c| ('\u{ac00}'..='\u{d7a3}').contains(&c)));

@@ -9,17 +9,19 @@ mod cause;
 mod table;
 mod dlq;
 mod lag;
+mod transaction;
 
 pub use cause::cause;
 pub use dlq::Texts as DlqTexts;
 pub use lag::{Texts as LagTexts, reason as lag_reason};
 pub use table::Texts;
 use table::{EN, KO};
+pub use transaction::Texts as TransactionTexts;
 
 /// All words with their keys.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    table::TABLE.iter().chain(lag::TABLE).chain(dlq::TABLE).chain(lag::REASONS)
+    table::TABLE.iter().chain(lag::TABLE).chain(dlq::TABLE).chain(lag::REASONS).chain(transaction::TABLE)
 }
 
 /// The words of groups and their lag.
@@ -37,6 +39,15 @@ pub const fn dlq_texts(locale: Locale) -> &'static DlqTexts {
     match locale {
         Locale::En => &dlq::EN,
         Locale::Ko => &dlq::KO,
+    }
+}
+
+/// The words of one transaction.
+#[must_use]
+pub const fn transaction_texts(locale: Locale) -> &'static TransactionTexts {
+    match locale {
+        Locale::En => &transaction::EN,
+        Locale::Ko => &transaction::KO,
     }
 }
 

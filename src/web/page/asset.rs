@@ -21,6 +21,7 @@ const CSS: &str = concat!(
     include_str!("../../../static/parts.css"),
     include_str!("../../../static/charts.css"),
     include_str!("../../../static/lag.css"),
+    include_str!("../../../static/transaction.css"),
 );
 
 const fn script(text: &'static str) -> Asset {

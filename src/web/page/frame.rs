@@ -1,7 +1,7 @@
 //! What stands around every page: head, header, navigation, switches, help, and the words of the scripts.
 
 use crate::text::Locale;
-use crate::text::i18n::{LagTexts, Texts, fill};
+use crate::text::i18n::{LagTexts, Texts, TransactionTexts, fill};
 
 use super::chart::RANGES;
 use super::kit::{Html, Kit};
@@ -50,8 +50,12 @@ pub struct Frame {
     pub kind: &'static str,
     /// URL of the live stream; empty: none.
     pub live: String,
+    /// Scheme, host and port of this server, for commands to copy.
+    pub origin: String,
     /// Id of the process: another one means a new build may be running.
     pub boot: String,
+    /// Without a script the page comes again by itself: not where somebody types.
+    pub refresh: bool,
     /// Demo badge.
     pub demo: bool,
     /// Version and time of the snapshot.
@@ -66,6 +70,10 @@ pub struct Frame {
     pub consumers: String,
     /// Link to the page of dead letters.
     pub dlq: String,
+    /// Link to the page of transactions.
+    pub transactions: String,
+    /// Words of transactions.
+    pub x: &'static TransactionTexts,
     /// Ranges of the charts.
     pub ranges: Vec<Choice>,
     /// Name of the range in force.
@@ -111,8 +119,9 @@ impl Frame {
             View::Status => "status",
             View::Consumers(_) | View::Group(..) => "consumers",
             View::Dlq(_) | View::DlqStream(..) => "dlq",
+            View::Transactions | View::Transaction(..) => "transactions",
         };
-        let own = view.query();
+        let own = if matches!(view, View::Transaction(..)) { String::new() } else { view.query() };
         let own = if own.is_empty() { own } else { format!("{own}&") };
         Self {
             t,
@@ -124,7 +133,12 @@ impl Frame {
             title,
             kind,
             live: format!("{}/live/{view}?{own}range={}&lang={}{table}", cx.base, cx.range_seconds, cx.locale.code()),
+            origin: match cx.status.origin.as_str() {
+                "" => "http://127.0.0.1:8080".to_owned(),
+                known => known.to_owned(),
+            },
             boot: cx.status.boot.clone(),
+            refresh: kind != "transactions",
             demo: cx.status.demo,
             version: cx.status.version,
             as_of: kit.time(kit.now),
@@ -132,6 +146,8 @@ impl Frame {
             status: kit.url(&View::Status),
             consumers: kit.url(&View::Consumers(Lens::default())),
             dlq: kit.url(&View::Dlq(Lens::default())),
+            transactions: kit.url(&View::Transactions),
+            x: kit.x,
             ranges: ranges.collect(),
             range: range_name(cx.range_seconds),
             languages: languages.into(),

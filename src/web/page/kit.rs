@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::model::Timestamp;
-use crate::text::i18n::{DlqTexts, LagTexts, Texts, cause, dlq_texts, lag_texts, texts};
+use crate::text::i18n::{
+    DlqTexts, LagTexts, Texts, TransactionTexts, cause, dlq_texts, lag_texts, texts, transaction_texts,
+};
 use crate::text::number::{self, Quantity, UNKNOWN};
 use crate::text::{Locale, time};
 
@@ -130,6 +132,8 @@ pub struct Kit<'a> {
     pub l: &'static LagTexts,
     /// Those of dead letters.
     pub d: &'static DlqTexts,
+    /// Those of one transaction.
+    pub x: &'static TransactionTexts,
     /// Its language.
     pub locale: Locale,
     /// Time of the snapshot: every age counts from it.
@@ -148,7 +152,15 @@ impl<'a> Kit<'a> {
     /// Of a context.
     pub fn new(cx: &'a PageContext<'a>) -> Self {
         let locale = cx.locale;
-        Self { cx, t: texts(locale), l: lag_texts(locale), d: dlq_texts(locale), locale, now: cx.snapshot.as_of }
+        Self {
+            cx,
+            t: texts(locale),
+            l: lag_texts(locale),
+            d: dlq_texts(locale),
+            x: transaction_texts(locale),
+            locale,
+            now: cx.snapshot.as_of,
+        }
     }
 
     /// URL of a view, with the parameters of this one.
@@ -241,6 +253,25 @@ impl<'a> Kit<'a> {
         let quoted = format!("<q lang=\"en\">{}</q>", Html::text(sentence).0);
         let meaning = cause(sentence, self.locale).unwrap_or(self.t.broker_says);
         Html(format!("{}: {quoted}", Html::text(meaning).0))
+    }
+
+    /// A transaction by its id, as a link to all that is known of it.
+    pub fn transaction(&self, flow: &str, id: &str) -> Html {
+        Html::link(&self.transaction_url(flow, id), &Html::text(id))
+    }
+
+    /// Where a transaction is shown.
+    pub fn transaction_url(&self, flow: &str, id: &str) -> String {
+        self.url(&View::Transaction(flow.to_owned(), id.to_owned()))
+    }
+
+    /// A sentence of ours that is written once, in English: in the page's words where they are known, and always as
+    /// it was written.
+    pub fn note(&self, sentence: &str) -> Html {
+        match cause(sentence, self.locale) {
+            Some(_) => self.cause(sentence),
+            None => Html::text(sentence),
+        }
     }
 
     /// The trace in Jaeger, where there is one and a trace id is known.

@@ -23,6 +23,7 @@ mod scene;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod transaction;
 
 use kit::Kit;
 
@@ -46,6 +47,10 @@ pub enum View {
     Dlq(Lens),
     /// `/dlq/{cluster}/{stream}`: one of them.
     DlqStream(String, String),
+    /// `/transactions`: how one is found, and those that wait.
+    Transactions,
+    /// `/transactions?flow=&id=`: one. Its live stream is the same for all of them: what stands around it.
+    Transaction(String, String),
 }
 
 impl View {
@@ -57,6 +62,8 @@ impl View {
             "status" => Some(Self::Status),
             "consumers" => Some(Self::Consumers(Lens::default())),
             "dlq" => Some(Self::Dlq(Lens::default())),
+            "transactions" => Some(Self::Transactions),
+            "transaction" => Some(Self::Transaction(String::new(), String::new())),
             other => {
                 let (page, rest) = other.split_once('/')?;
                 let name = |text: &str| percent_decode(text).filter(|name| !name.is_empty());
@@ -87,6 +94,7 @@ impl View {
     pub fn query(&self) -> String {
         match self {
             Self::Consumers(lens) | Self::Group(_, _, lens) | Self::Dlq(lens) => lens.query(),
+            Self::Transaction(flow, id) => format!("flow={}&id={}", percent_encode(flow), percent_encode(id)),
             _ => String::new(),
         }
     }
@@ -104,6 +112,7 @@ impl View {
             Self::Overview => "/".to_owned(),
             Self::Flow(name) => format!("/flows/{}", percent_encode(name)),
             Self::Status => "/status".to_owned(),
+            Self::Transaction(..) => "/transactions".to_owned(),
             view => format!("/{view}"),
         }
     }
@@ -118,6 +127,8 @@ impl fmt::Display for View {
             Self::Consumers(_) => f.write_str("consumers"),
             Self::Group(c, g, _) => write!(f, "consumers/{}/{}", percent_encode(c), percent_encode(g)),
             Self::Dlq(_) => f.write_str("dlq"),
+            Self::Transactions => f.write_str("transactions"),
+            Self::Transaction(..) => f.write_str("transaction"),
             Self::DlqStream(c, s) => write!(f, "dlq/{}/{}", percent_encode(c), percent_encode(s)),
         }
     }

@@ -7,7 +7,7 @@ use askama::Template;
 use crate::model::Outcome;
 use crate::snapshot::FlowView;
 use crate::text::i18n::{Texts, fill};
-use crate::text::number;
+use crate::text::{natural, number};
 
 use super::chart::{Chart, Drawing};
 use super::consumers::{self, Kept};
@@ -16,7 +16,7 @@ use super::frame::Frame;
 use super::health::flow_state;
 use super::kit::{Html, Kit};
 use super::part::{self, to_html};
-use super::{Part, View};
+use super::{Part, View, transaction};
 
 /// Rows of the table beside the charts: enough to read a trend, few enough to read.
 const TABLE_ROWS: usize = 30;
@@ -29,7 +29,7 @@ fn find<'a>(kit: &Kit<'a>, name: &str) -> Option<&'a Arc<FlowView>> {
 fn ordered<'a>(kit: &Kit<'a>) -> Vec<&'a FlowView> {
     let mut flows: Vec<(_, &FlowView)> =
         kit.cx.snapshot.flows.iter().map(|f| (flow_state(kit, f).level, &**f)).collect();
-    flows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
+    flows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| natural(&a.1.name, &b.1.name)));
     flows.into_iter().map(|(_, f)| f).collect()
 }
 
@@ -96,6 +96,8 @@ fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
         View::Group(cluster, group, lens) => consumers::one(kit, cluster, group, lens, kept),
         View::Dlq(lens) => dlq::all(kit, lens, kept),
         View::DlqStream(cluster, stream) => dlq::one(kit, cluster, stream, kept),
+        View::Transactions => vec![transaction::waiting(kit)],
+        View::Transaction(..) => Vec::new(),
     }
 }
 
@@ -181,6 +183,9 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
         View::Group(cluster, group, _) => consumers::find(&snapshot.lag, cluster, group)?.1.group.to_string(),
         View::Dlq(_) => kit.l.nav_dlq.to_owned(),
         View::DlqStream(cluster, stream) => dlq::find(&snapshot.dlq, cluster, stream)?.stream.to_string(),
+        // One is drawn from an answer of the engine: see `transaction::one`.
+        View::Transactions => kit.x.nav.to_owned(),
+        View::Transaction(..) => return None,
     };
     let chart = chart(view, kit, None);
     let f = Frame::new(kit, view, title, body(view, kit, &chart, Kept::default()));
@@ -197,6 +202,7 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
         }
         View::Dlq(_) => to_html(&DlqPage { f, lead: kit.d.lead }),
         View::DlqStream(..) => to_html(&DlqStreamPage { f }),
+        View::Transactions | View::Transaction(..) => transaction::landing(kit, f),
     })
 }
 

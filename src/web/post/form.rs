@@ -168,6 +168,9 @@ fn envelope(
         if value.as_ref().is_some_and(|v| v.len() > cap) {
             return Err(wrong(index, &at(name), &format!("more than limits.field_bytes = {cap}")));
         }
+        if value.as_ref().is_some_and(|v| v.chars().any(char::is_control)) {
+            return Err(wrong(index, &at(name), "must not hold control characters"));
+        }
         Ok(value.filter(|v| !v.is_empty()))
     };
     let needed = |name: &str| short(name)?.map(Some).ok_or_else(|| wrong(index, &at(name), "missing or empty"));

@@ -146,6 +146,11 @@ impl<'a> Reader<'a, '_> {
             self.wrong(pointer, format!("{} bytes, at most limits.field_bytes = {cap}", text.len()));
             return None;
         }
+        // They could not be told apart on a page, nor typed into an address.
+        if text.chars().any(char::is_control) {
+            self.wrong(pointer, "must not hold control characters");
+            return None;
+        }
         Some(text)
     }
 

@@ -4,6 +4,7 @@ mod form;
 mod item;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::auth::Caller;
-use super::error::Problem;
+use super::error::{Problem, Unsure};
 use crate::broker::{Appended, WriteError};
 use crate::store::{Claim, StoreError, StoredAnswer};
 use form::Form;
@@ -23,6 +24,8 @@ use item::{Prepared, Rules};
 
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
+/// Longest wait for the log's acknowledgement: below the timeout of a request, so that the caller learns the ids.
+const APPEND: Duration = Duration::from_secs(25);
 /// When to try again while the log does not acknowledge, seconds.
 const LOG_DOWN_RETRY: u32 = 5;
 /// When to try again after a conflict on an idempotency key, seconds.
@@ -121,17 +124,27 @@ async fn on_ledger<T: Send + 'static>(
 async fn append(app: &App, items: Vec<Prepared>) -> Result<StoredAnswer, Problem> {
     let Some(publish) = &app.context.publish else { return Err(Problem::not_found("ingest is off")) };
     let (names, records): (Vec<_>, Vec<_>) = items.into_iter().map(|i| ((i.id, i.transaction_id), i.record)).unzip();
-    let appended = publish.write.append(&publish.stream, records).await.map_err(|error| match error {
-        WriteError::Unavailable(_) => Problem::busy(error.to_string(), LOG_DOWN_RETRY),
-        WriteError::Refused(_) => Problem::new(StatusCode::BAD_GATEWAY, error.to_string()),
-    })?;
-    if appended.len() != names.len() {
-        let detail = format!("the log acknowledged {} of {} events", appended.len(), names.len());
-        return Err(Problem::busy(detail, LOG_DOWN_RETRY));
-    }
+    let answer = tokio::time::timeout(APPEND, publish.write.append(&publish.stream, records)).await;
+    let appended = match answer {
+        Ok(Ok(appended)) if appended.len() == names.len() => appended,
+        Ok(Ok(some)) => {
+            return Err(unsure(format!("the log acknowledged {} of {} events", some.len(), names.len()), names));
+        }
+        Ok(Err(error @ WriteError::Unavailable(_))) => return Err(unsure(error.to_string(), names)),
+        Ok(Err(error)) => return Err(Problem::new(StatusCode::BAD_GATEWAY, error.to_string())),
+        Err(_) => return Err(unsure(format!("the log did not acknowledge within {APPEND:?}"), names)),
+    };
     let accepted = names.iter().zip(&appended).map(|((id, transaction_id), at)| Accepted { id, transaction_id, at });
     let body = serde_json::json!({"accepted": accepted.collect::<Vec<_>>()});
     Ok(StoredAnswer { status: StatusCode::ACCEPTED.as_u16(), body: body.to_string().into_bytes() })
+}
+
+/// No acknowledgement is no refusal: a record that was handed over may be written later.
+fn unsure(detail: String, names: Vec<(String, String)>) -> Problem {
+    let told = "nothing was acknowledged, but the events may still be written: send them again with the ids given here, and each counts once";
+    let mut problem = Problem::busy(format!("{detail}; {told}"), LOG_DOWN_RETRY);
+    problem.unsure = names.into_iter().map(|(id, transaction_id)| Unsure { id, transaction_id }).collect();
+    problem
 }
 
 fn respond(answer: StoredAnswer, replayed: bool) -> Response {

@@ -75,6 +75,19 @@ async fn on_loopback_only_our_own_names_are_answered() {
 }
 
 #[tokio::test]
+async fn what_the_framework_refuses_is_a_problem_like_all_else() {
+    for path in ["/flows/%ff", "/consumers/%ff/x", "/api/v1/flows/%ff"] {
+        let answer = ask(&WebConfig::default(), "GET", path, &[]).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (StatusCode::BAD_REQUEST, "application/problem+json"),
+            "{path}"
+        );
+        assert!(answer.json()["detail"].as_str().is_some_and(|d| d.contains("UTF-8")), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn other_sites_cannot_post() {
     let config = WebConfig::default();
     let status = |headers: &'static [(&'static str, &'static str)]| {

@@ -5,6 +5,7 @@ mod guard;
 mod letters;
 mod live;
 mod post;
+mod transactions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

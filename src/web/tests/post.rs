@@ -161,6 +161,8 @@ async fn a_wrong_item_is_named_and_nothing_is_appended() {
     for (item, field) in [
         (r#"{"transaction_id":42}"#, "/transaction_id"),
         (r#"{"flow":""}"#, "/flow"),
+        (r#"{"stage":"a\u0000"}"#, "/stage"),
+        (r#"{"id":"a\nb"}"#, "/id"),
         (r#"{"status":"PAID"}"#, "/status"),
         (r#"{"outcome":"timed_out"}"#, "/outcome"),
         (r#"{"event_time":"yesterday"}"#, "/event_time"),
@@ -235,6 +237,13 @@ async fn a_log_that_is_down_is_a_503_and_gives_the_key_back() {
     fixture.log.down.store(true, Ordering::SeqCst);
     let down = post(&router, JSON, &key, "{}").await;
     assert_eq!((down.status, down.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+    let unsure = down.json()["may_be_written"].as_array().cloned().unwrap_or_default();
+    assert!(
+        unsure.len() == 1 && unsure[0]["id"].is_string() && unsure[0]["transaction_id"].is_string(),
+        "{}",
+        down.text
+    );
+    assert!(down.json()["detail"].as_str().unwrap().contains("may still be written"), "{}", down.text);
     fixture.log.down.store(false, Ordering::SeqCst);
     let first = post(&router, JSON, &key, "{}").await;
     let again = post(&router, JSON, &key, "{}").await;

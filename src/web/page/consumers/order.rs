@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::snapshot::{GroupView, LagCluster, LagRow};
+use crate::text::natural;
 use crate::web::page::lens::Lens;
 
 /// Columns of the table of groups that can be sorted by.
@@ -23,7 +24,7 @@ fn numbers(a: Option<f64>, b: Option<f64>, reversed: bool) -> Ordering {
 
 /// By the alphabet (against it where reversed); the empty one comes last either way.
 fn names(a: &str, b: &str, reversed: bool) -> Ordering {
-    let order = if reversed { b.cmp(a) } else { a.cmp(b) };
+    let order = turned(natural(a, b), reversed);
     a.is_empty().cmp(&b.is_empty()).then(order)
 }
 
@@ -50,8 +51,8 @@ fn worst_group(a: Entry, b: Entry) -> Ordering {
         .cmp(&a.1.state)
         .then_with(|| numbers(a.1.next_unread_age_seconds, b.1.next_unread_age_seconds, false))
         .then_with(|| numbers(count(a.1.lag_messages), count(b.1.lag_messages), false))
-        .then_with(|| a.1.group.cmp(&b.1.group))
-        .then_with(|| a.0.cluster.cmp(&b.0.cluster))
+        .then_with(|| natural(&a.1.group, &b.1.group))
+        .then_with(|| natural(&a.0.cluster, &b.0.cluster))
 }
 
 /// Groups as a lens orders them.
@@ -74,8 +75,8 @@ pub fn groups(lens: &Lens, a: Entry, b: Entry) -> Ordering {
     order.then_with(|| worst_group(a, b))
 }
 
-fn place(row: &LagRow) -> (&str, u32) {
-    (&row.stream, row.partition)
+fn places(a: &LagRow, b: &LagRow) -> Ordering {
+    natural(&a.stream, &b.stream).then(a.partition.cmp(&b.partition))
 }
 
 /// Partitions of a group as a lens orders them.
@@ -85,7 +86,7 @@ pub fn rows(lens: &Lens, a: &LagRow, b: &LagRow) -> Ordering {
     let owner = |row: &LagRow| row.owner.as_ref().map(|o| o.0.to_string()).unwrap_or_default();
     let order = match lens.sort {
         "state" => turned(b.state.cmp(&a.state), r),
-        "partition" => turned(place(a).cmp(&place(b)), r),
+        "partition" => turned(places(a, b), r),
         "committed" => numbers(whole(a.committed), whole(b.committed), r),
         "end" => numbers(whole(a.end), whole(b.end), r),
         "lag" => numbers(count(a.lag_messages), count(b.lag_messages), r),
@@ -100,7 +101,7 @@ pub fn rows(lens: &Lens, a: &LagRow, b: &LagRow) -> Ordering {
     order
         .then_with(|| b.state.cmp(&a.state))
         .then_with(|| numbers(count(a.lag_messages), count(b.lag_messages), false))
-        .then_with(|| place(a).cmp(&place(b)))
+        .then_with(|| places(a, b))
 }
 
 #[cfg(test)]

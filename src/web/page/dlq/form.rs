@@ -38,6 +38,7 @@ fn frame(kit: &Kit, title: &str, back: &View) -> Frame {
     // A form that changes under one's hands is no help.
     f.live.clear();
     f.kind = "form";
+    f.refresh = false;
     f
 }
 
@@ -124,7 +125,7 @@ struct Run {
     passed: String,
     share: u64,
     rows: Vec<(String, String)>,
-    notes: Vec<String>,
+    notes: Vec<Html>,
     fault: String,
     acts: Vec<(&'static str, &'static str)>,
     /// What the button says that begins; empty: there is none.
@@ -279,9 +280,9 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "preparing" => (Level::Unknown, d.preparing, vec![("cancel", d.cancel)]),
         "running" => (Level::Ok, d.running, vec![("pause", d.pause), ("cancel", d.cancel)]),
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
+        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
-        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
@@ -290,18 +291,22 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
     let moved = if run.dry_run { d.would_move } else { d.moved };
     rows.extend(run.sent.iter().map(|(stream, n)| (format!("{moved} \u{2192} {stream}"), count(*n))));
     rows.extend(run.skipped.iter().map(|(why, n)| (format!("{}: {}", d.left_out, reason(d, why)), count(*n))));
-    let mut notes = run.notes.clone();
-    if run.state == "interrupted" {
-        notes.push(d.interrupted_why.to_owned());
-    }
+    let mut notes: Vec<Html> = run.notes.iter().map(|n| kit.note(n)).collect();
     if run.unknown_transactions > 0 {
-        notes.push(fill(d.not_looked_up, &[("n", &count(run.unknown_transactions))]));
+        notes.push(Html::text(&fill(d.not_looked_up, &[("n", &count(run.unknown_transactions))])));
+    }
+    if run.state == "interrupted" {
+        notes.push(Html::text(d.interrupted_why));
     }
     let dry = run.dry_run && run.state == "done";
     Run {
         state: State { level, word: word.to_owned() },
         dry: if run.dry_run { d.dry_run } else { "" },
-        passed: fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(run.span))]),
+        // Of one that another process began, how far it came is not known before it goes on.
+        passed: match run.span {
+            0 if run.state == "interrupted" => String::new(),
+            span => fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(span))]),
+        },
         share: (run.passed.min(run.span) * 100).checked_div(run.span).unwrap_or(100),
         rows,
         notes,

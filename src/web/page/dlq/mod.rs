@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::snapshot::{DlqBoard, DlqStream, FoundBy};
 use crate::text::i18n::{DlqTexts, LagTexts, fill};
-use crate::text::number;
+use crate::text::{natural, number};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::part::render;
 use crate::web::page::{Part, View};
@@ -108,7 +108,7 @@ fn order(kit: &Kit, lens: &Lens, a: &DlqStream, b: &DlqStream) -> Ordering {
     let class = |s: &DlqStream| main_error(s).map(|e| e.0.to_owned()).unwrap_or_default();
     let level = |s: &DlqStream| state(kit, s).level;
     let first = match lens.sort {
-        "stream" => turned(a.stream.cmp(&b.stream)),
+        "stream" => turned(natural(&a.stream, &b.stream)),
         "state" => turned(level(b).cmp(&level(a))),
         "retained" => numbers(whole(a.retained), whole(b.retained)),
         "unhandled" => numbers(whole(a.unhandled), whole(b.unhandled)),
@@ -124,8 +124,8 @@ fn order(kit: &Kit, lens: &Lens, a: &DlqStream, b: &DlqStream) -> Ordering {
         .then_with(|| level(b).cmp(&level(a)))
         .then_with(|| b.inflow_per_minute.unwrap_or(0.0).total_cmp(&a.inflow_per_minute.unwrap_or(0.0)))
         .then_with(|| b.unhandled.cmp(&a.unhandled))
-        .then_with(|| a.stream.cmp(&b.stream))
-        .then_with(|| a.cluster.cmp(&b.cluster))
+        .then_with(|| natural(&a.stream, &b.stream))
+        .then_with(|| natural(&a.cluster, &b.cluster))
 }
 
 struct Row {

@@ -236,10 +236,7 @@ fn letter(kit: &Kit, stream: &DlqStream, letter: &LetterView) -> Letter {
         let part = |n: Option<String>| n.map_or_else(String::new, |n| format!("/{n}"));
         format!("{name}{}{}", part(partition.map(|p| p.to_string())), part(position.map(|p| p.to_string())))
     });
-    let transaction = letter.transaction.as_ref().map(|(flow, id)| {
-        let href = format!("{base}/transactions?flow={}&id={}", percent_encode(flow), percent_encode(id));
-        Html::link(&href, &Html::text(id))
-    });
+    let transaction = letter.transaction.as_ref().map(|(flow, id)| kit.transaction(flow, id));
     let trace = kit.trace(&letter.trace_id, kit.t.open_trace).map(|a| Html(format!("<small>{a}</small>")));
     let (cluster, name) = (percent_encode(&stream.cluster), percent_encode(&stream.stream));
     Letter {

@@ -11,9 +11,9 @@ use askama::Template;
 use crate::model::{MICROS_PER_SECOND, Outcome};
 use crate::snapshot::{ExemplarView, FlowView};
 use crate::text::i18n::Texts;
+use crate::web::page::Part;
 use crate::web::page::chart::step_of;
 use crate::web::page::kit::{Html, Kit};
-use crate::web::page::{Part, View};
 
 use super::render;
 
@@ -63,11 +63,11 @@ pub fn finds(kit: &Kit, lead: Option<&FlowView>) -> Part {
     found.dedup_by_key(|(_, e)| cell(e));
     found.sort_by(|a, b| b.1.ended_at.cmp(&a.1.ended_at).then_with(|| a.1.transaction_id.cmp(&b.1.transaction_id)));
     found.truncate(MAX_FINDS);
-    let own = lead.map_or_else(String::new, |f| format!("{}#real", kit.url(&View::Flow(f.name.clone()))));
+    let own = |e: &ExemplarView| lead.map_or_else(String::new, |f| kit.transaction_url(&f.name, &e.transaction_id));
     let find = |(i, e): (usize, &ExemplarView)| Find {
         t: format!("{:.1}", e.ended_at.0 as f64 / MICROS_PER_SECOND as f64),
         v: e.seconds,
-        href: kit.trace_url(&e.trace_id).unwrap_or_else(|| own.clone()),
+        href: kit.trace_url(&e.trace_id).unwrap_or_else(|| own(e)),
         class: Outcome::ALL[i].name(),
         outcome: kit.t.outcome(i),
         seconds: kit.duration(Some(e.seconds)),

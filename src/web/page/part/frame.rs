@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::text::i18n::{Texts, fill};
-use crate::text::number;
+use crate::text::{natural, number};
 use crate::web::page::health::{attention, flow_state};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
@@ -72,6 +72,6 @@ pub fn menu(kit: &Kit, view: &View) -> Part {
         here: matches!(view, View::Flow(name) if *name == f.name),
     };
     let mut rows: Vec<Row> = kit.cx.snapshot.flows.iter().map(row).collect();
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows.sort_by(|a, b| natural(&a.name, &b.name));
     render("menu", &Menu { t: kit.t, rows })
 }

@@ -1,9 +1,12 @@
 //! Partitions that are read: where we stand, where the log ends, and what went missing.
 
+use std::cmp::Ordering;
+
 use askama::Template;
 
 use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::{Texts, fill};
+use crate::text::natural;
 use crate::text::number::{self, UNKNOWN};
 use crate::web::page::health::{behind, source_kind, source_state};
 use crate::web::page::kit::{Html, Kit, Level, State};
@@ -66,8 +69,8 @@ fn columns(kit: &Kit) -> [Column<Row>; 9] {
     let number = |key, label, order| Column { key, label, number: true, low: false, order };
     let low = |column: Column<Row>| Column { low: true, ..column };
     [
-        word("partition", t.partition, |a: &Row, b: &Row| a.order.cmp(&b.order)),
-        low(word("cluster", t.cluster, |a: &Row, b: &Row| a.cluster.cmp(&b.cluster))),
+        word("partition", t.partition, places),
+        low(word("cluster", t.cluster, |a: &Row, b: &Row| natural(&a.cluster, &b.cluster))),
         word("state", t.state, |a, b| b.state.level.cmp(&a.state.level)),
         number("age", t.data_age, |a: &Row, b: &Row| a.seconds.total_cmp(&b.seconds)),
         low(number("position", t.position, |a: &Row, b: &Row| a.numbers[0].cmp(&b.numbers[0]))),
@@ -78,11 +81,15 @@ fn columns(kit: &Kit) -> [Column<Row>; 9] {
     ]
 }
 
+fn places(a: &Row, b: &Row) -> Ordering {
+    natural(&a.order.0, &b.order.0).then(a.order.1.cmp(&b.order.1))
+}
+
 /// Worst first.
 fn rows(kit: &Kit, listed: impl Fn(&SourceView) -> bool) -> Vec<Row> {
     let sources = kit.cx.snapshot.sources.iter().filter(|s| listed(s));
     let mut rows: Vec<Row> = sources.map(|s| row(kit, source_state(kit, s), s)).collect();
-    rows.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| a.order.cmp(&b.order)));
+    rows.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| places(a, b)));
     rows
 }
 

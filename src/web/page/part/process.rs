@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::text::i18n::{Texts, fill};
-use crate::text::number;
+use crate::text::{natural, number};
 use crate::web::page::Part;
 use crate::web::page::health::cluster_state;
 use crate::web::page::kit::{Html, Kit, Level, State};
@@ -54,7 +54,7 @@ pub fn clusters(kit: &Kit) -> Part {
             streams: fill(t.n_streams, &[("n", &health.streams.len().to_string())]),
         })
         .collect();
-    clusters.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| a.name.cmp(&b.name)));
+    clusters.sort_by(|a, b| b.state.level.cmp(&a.state.level).then_with(|| natural(&a.name, &b.name)));
     render("clusters", &Clusters { t, clusters })
 }
 

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::snapshot::StreamView;
 use crate::text::i18n::{Texts, fill};
+use crate::text::natural;
 use crate::text::number::{self, UNKNOWN};
 use crate::web::page::Part;
 use crate::web::page::health::CLOCK_OFFSET_SECONDS;
@@ -49,7 +50,10 @@ struct Streams {
 pub fn streams(kit: &Kit) -> Part {
     let mut rows: Vec<Row> = kit.cx.snapshot.streams.iter().map(|s| row(kit, s)).collect();
     rows.sort_by(|a, b| {
-        b.state.level.cmp(&a.state.level).then_with(|| (&a.cluster, &a.stream).cmp(&(&b.cluster, &b.stream)))
+        b.state
+            .level
+            .cmp(&a.state.level)
+            .then_with(|| natural(&a.cluster, &b.cluster).then_with(|| natural(&a.stream, &b.stream)))
     });
     let hidden = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);

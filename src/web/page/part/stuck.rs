@@ -14,7 +14,8 @@ use super::render;
 const MAX_STUCK: usize = 10;
 
 struct Row {
-    transaction: String,
+    key: String,
+    transaction: Html,
     at: String,
     waiting: String,
     age: String,
@@ -38,7 +39,8 @@ struct Stuck {
 pub fn stuck(kit: &Kit, flow: &FlowView) -> Part {
     let t = kit.t;
     let row = |w: &WaitingView| Row {
-        transaction: w.transaction_id.clone(),
+        key: w.transaction_id.clone(),
+        transaction: kit.transaction(&flow.name, &w.transaction_id),
         at: w.waiting_at.clone(),
         waiting: kit.duration(Some(w.waiting_seconds)),
         age: kit.duration(Some(w.age_seconds)),
@@ -65,7 +67,7 @@ struct Old {
     key: String,
     age: String,
     stuck: bool,
-    id: String,
+    id: Html,
     place: Html,
     trace: Html,
 }
@@ -91,7 +93,7 @@ pub fn oldest(kit: &Kit, flows: &[&FlowView]) -> Part {
         key: f.name.clone(),
         age: kit.duration(Some(o.age_seconds)),
         stuck: f.stuck.iter().any(|s| s.transaction_id == o.transaction_id),
-        id: o.transaction_id.clone(),
+        id: kit.transaction(&f.name, &o.transaction_id),
         place: Html::dots([
             Html::link(&kit.url(&View::Flow(f.name.clone())), &Html::text(&f.name)),
             Html::text(&o.waiting_at),

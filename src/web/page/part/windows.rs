@@ -88,7 +88,7 @@ struct Real {
     class: &'static str,
     at: &'static str,
     seconds: String,
-    transaction: String,
+    transaction: Html,
     trace: Html,
 }
 
@@ -164,7 +164,7 @@ pub fn real(kit: &Kit, flow: &FlowView) -> Part {
                 class: outcome.name(),
                 at: e.at,
                 seconds: kit.duration(Some(e.seconds)),
-                transaction: e.transaction_id.clone(),
+                transaction: kit.transaction(&flow.name, &e.transaction_id),
                 trace: kit
                     .trace(&e.trace_id, kit.t.open_trace)
                     .unwrap_or_else(|| Html(format!("<small class=\"mono\">{}</small>", Html::text(&short)))),
