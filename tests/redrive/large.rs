@@ -6,7 +6,7 @@ use super::{World, command, sent, skipped};
 
 /// Longest run: the broker leaves a transaction that nobody ends open for a minute.
 const SOON: Duration = Duration::from_secs(30);
-/// Bytes of a letter that fits where it lies and, with the headers of a copy, nowhere with the default limit.
+/// Bytes of a letter that fits where it lies and, with the headers of a copy, not in a target with the brokers' default.
 const LARGE: usize = 1_048_300;
 
 #[test]
@@ -20,7 +20,7 @@ fn a_letter_that_is_too_large_stays_and_the_others_go() {
         .expect("written");
     for (dlq, config, told) in [("told.dlq", world.config(), true), ("refused.dlq", compressed, false)] {
         let target = dlq.trim_end_matches(".dlq");
-        hand.create(target, 1);
+        hand.create_with(target, 1, &[("max.message.bytes", "1048588")]);
         hand.create_with(dlq, 1, &[("max.message.bytes", "2000000")]);
         hand.noise(dlq, target, &[100, LARGE, 200, LARGE, 300]);
         let run = |more: &[&str]| {

@@ -231,8 +231,8 @@ impl KafkaMove {
         });
         let failed = self.said.take();
         let judged = match failed.code {
+            Some(code) if is_too_large(code) => MoveError::TooLarge(failed.too_large),
             Some(code) if refused(code) => MoveError::Refused(format!("{code}: {error}")),
-            _ if !failed.too_large.is_empty() => MoveError::TooLarge(failed.too_large),
             _ => self.judged(error),
         };
         if let Some(Err(error)) = aborted {
