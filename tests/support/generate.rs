@@ -15,6 +15,9 @@ use super::rng::Rng;
 pub const EPOCH: i64 = 1_800_000_000;
 const SECOND: i64 = 1_000_000;
 
+/// Deadline of the flow that comes late to a stream.
+const NEWCOMER_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// Which troubles a world has.
 #[derive(Clone, Debug)]
 pub struct Traits {
@@ -38,6 +41,8 @@ pub struct Traits {
     pub expiry: bool,
     /// Copies 8 and 16 minutes later.
     pub copies: bool,
+    /// A flow comes to a stream after records of it could not be decoded.
+    pub newcomer: bool,
 }
 
 impl Traits {
@@ -54,6 +59,7 @@ impl Traits {
             latest: rng.chance(0.2),
             expiry: rng.chance(0.1),
             copies: rng.chance(0.4),
+            newcomer: rng.chance(0.2),
         }
     }
 
@@ -70,6 +76,7 @@ impl Traits {
             latest: false,
             expiry: false,
             copies: false,
+            newcomer: false,
         }
     }
 }
@@ -105,6 +112,8 @@ struct Maker {
     streams: Vec<Stream>,
     drafts: Vec<Draft>,
     ids: u64,
+    /// The flow that came late.
+    newcomer: Option<FlowSpec>,
 }
 
 /// The world of a seed.
@@ -127,11 +136,14 @@ pub fn sized(seed: u64, traits: Traits) -> Workload {
             partitions: rng.between(1, 3) as u32,
         })
         .into();
-    let mut maker = Maker { rng, traits, kits, streams, drafts: Vec::new(), ids: 0 };
+    let mut maker = Maker { rng, traits, kits, streams, drafts: Vec::new(), ids: 0, newcomer: None };
     for n in 0..maker.traits.transactions {
         maker.transaction(n);
     }
     maker.noise();
+    if maker.traits.newcomer {
+        maker.newcomer();
+    }
     maker.finish()
 }
 
@@ -239,6 +251,9 @@ impl Maker {
                 record.outcome = Some(Outcome::Ok);
             }
             let ended = record.outcome.is_some();
+            if last && fate > 0.9 {
+                return self.rivals(i % 3, t, record);
+            }
             if self.rng.chance(0.1) {
                 // A step that nobody declared.
                 let id = self.id();
@@ -252,12 +267,65 @@ impl Maker {
         self.after(stages, &transaction, name, t);
     }
 
+    /// Two ends: a relay holds the one back that was made first, so that the other is the first in the log.
+    fn rivals(&mut self, stream: usize, t: i64, record: Record) {
+        let (id, held) = (self.id(), self.rng.between(3 * SECOND, 20 * SECOND));
+        let meanwhile = t + self.rng.between(SECOND, held - SECOND);
+        let other = Record { id, outcome: Some(Outcome::Failed), ..record.clone() };
+        for (stream, made, written, record) in [
+            (stream, t, t + held, Record { outcome: Some(Outcome::Ok), ..record }),
+            ((stream + 1) % 3, meanwhile, meanwhile, other),
+        ] {
+            let record = Record { event_time: Some(Timestamp(made)), ..record };
+            let partition = self.rng.next();
+            self.drafts.push(Draft { stream, partition, written, delay: 0, record });
+        }
+    }
+
+    /// A flow of its own: some of its transactions are never heard of again, a record of another stream cannot be
+    /// decoded meanwhile, and the flow comes to that stream around or after their deadlines.
+    fn newcomer(&mut self) {
+        let begun = EPOCH * SECOND + self.rng.between(0, self.traits.span * SECOND);
+        let (home, other) = (self.rng.below(3) as usize, 1 + self.rng.below(2) as usize);
+        let other = (home + other) % 3;
+        let timeout = NEWCOMER_TIMEOUT.as_micros() as i64;
+        let arrival = begun + timeout + self.rng.between(-10 * SECOND, 150 * SECOND);
+        let first = self.rng.between(1, 4);
+        for n in 0..first + 3 {
+            let (stream, t) = match n < first {
+                true => (home, begun + self.rng.between(0, 20 * SECOND)),
+                false => (other, arrival + self.rng.between(0, 60 * SECOND)),
+            };
+            let record = Record {
+                transaction: format!("parcel-{n}"),
+                flow: "parcel".to_owned(),
+                stage: (if n < first { "sent" } else { "delivered" }).to_owned(),
+                id: self.id(),
+                event_time: Some(Timestamp(t)),
+                ..Record::default()
+            };
+            let partition = self.rng.next();
+            self.drafts.push(Draft { stream, partition, written: t, delay: 0, record });
+        }
+        let written = begun + self.rng.between(0, timeout);
+        let record = Record { kind: Kind::Undecodable(DecodeReason::InvalidJson), ..Record::default() };
+        let partition = self.rng.next();
+        self.drafts.push(Draft { stream: other, partition, written, delay: 0, record });
+        let ends_at = vec!["delivered".to_owned()];
+        self.newcomer = Some(FlowSpec {
+            name: "parcel".to_owned(),
+            ends_at,
+            timeout: Some(NEWCOMER_TIMEOUT),
+            ..FlowSpec::default()
+        });
+    }
+
     /// What may come after the end: a second opinion, a straggler.
     fn after(&mut self, stages: &[&str], transaction: &str, flow: &str, end: i64) {
         if !self.rng.chance(0.15) {
             return;
         }
-        let wait = *self.rng.pick(&[5, 60, 1_500]) * SECOND;
+        let wait = *self.rng.pick(&[5, 60, 1_500, 9_000]) * SECOND;
         let t = end + self.rng.between(1, wait);
         let mut record = Record {
             transaction: transaction.to_owned(),
@@ -289,9 +357,7 @@ impl Maker {
             delay: self.rng.between(0, SECOND),
             record: Record { event_time, ..record.clone() },
         });
-        // Of what stayed open in a flow that never ends no more than an hour is remembered.
-        let ends = self.kits.iter().any(|k| k.name == record.flow && k.spec.is_some());
-        if self.traits.redrive && ends && self.rng.chance(0.8) {
+        if self.traits.redrive && self.rng.chance(0.8) {
             let t = put_aside + 20 * 3_600 * SECOND + self.rng.between(0, 60 * SECOND);
             let again = Record { redrive: 1, event_time: Some(Timestamp(t)), ..record.clone() };
             self.drafts.push(Draft { stream: stage % 3, partition, written: t, delay: 1_000, record: again });
@@ -411,7 +477,8 @@ impl Maker {
                 }
             }
         }
-        Workload { flows: self.kits.iter().filter_map(|k| k.spec.clone()).collect(), partitions, begins, ends }
+        let flows = self.kits.iter().filter_map(|k| k.spec.clone()).chain(self.newcomer).collect();
+        Workload { flows, partitions, begins, ends }
     }
 
     fn append(&mut self, home: &mut Partition, draft: &Draft) {
