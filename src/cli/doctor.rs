@@ -1,60 +1,117 @@
 //! `doctor`: looks at everything that a start needs, and says how to mend what is missing.
 
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::{Exit, Program, Terminal};
-use crate::broker::Finding;
-use crate::config::Config;
+use crate::broker::{Finding, Inspect, Wants};
+use crate::config::{ClusterConfig, Config};
+use crate::dlq::{marker_stream, own_group};
+use crate::model::{Role, StreamName};
 
 /// The longest that one cluster is waited for.
 const CLUSTER_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest that a collector is waited for.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Room for findings that are not printed yet; a full channel makes the one that looks wait.
+const ROOM: usize = 64;
+
 pub(super) fn run(config: &Config, program: &dyn Program, terminal: &mut Terminal<'_>) -> Exit {
-    let mut findings = vec![data_dir(config), exposure(config)];
-    findings.extend(config.telemetry.otlp_endpoint.as_deref().map(collector));
-    for cluster in &config.clusters {
-        let found = match program.inspect(config, cluster) {
-            Ok(inspect) => {
-                let mut found = inspect.doctor(&config.streams_of(&cluster.name), CLUSTER_DEADLINE);
-                let publish = config.publish.as_ref().filter(|p| p.cluster == cluster.name);
-                // A cluster that was not reached has said why.
-                if found.iter().any(|f| f.ok == Some(true)) {
-                    found.extend(publish.and_then(|p| inspect.may_write(&p.stream, CLUSTER_DEADLINE)));
-                }
-                found
-            }
-            Err(detail) => vec![Finding { what: "client".into(), ok: Some(false), detail, mend: String::new() }],
-        };
-        findings.extend(found.into_iter().map(|f| Finding { what: format!("{}: {}", cluster.name, f.what), ..f }));
-    }
     for warning in &config.warnings {
         terminal.print(format_args!("warning: {warning}\n"));
     }
-    terminal.print(table(&findings));
-    let failed = findings.iter().filter(|f| f.ok == Some(false)).count();
-    let unknown = findings.iter().filter(|f| f.ok.is_none()).count();
-    terminal.print(format_args!("{} findings: {failed} do not hold, {unknown} could not be told\n", findings.len()));
+    let (mut all, mut failed, mut unknown) = (0, 0, 0);
+    let mut say = |finding: &Finding| {
+        (all, failed, unknown) =
+            (all + 1, failed + usize::from(finding.ok == Some(false)), unknown + usize::from(finding.ok.is_none()));
+        terminal.print(lines(finding));
+        terminal.flush();
+    };
+    say(&data_dir(config));
+    say(&exposure(config));
+    let (told, findings) = sync_channel(ROOM);
+    std::thread::scope(|scope| {
+        if let Some(endpoint) = config.telemetry.otlp_endpoint.as_deref() {
+            let told = told.clone();
+            scope.spawn(move || drop(told.send(collector(endpoint))));
+        }
+        for cluster in &config.clusters {
+            let (told, inspect) = (told.clone(), program.inspect(config, cluster));
+            scope.spawn(move || examine(config, cluster, inspect, &told));
+        }
+        drop(told);
+        findings.iter().for_each(|finding| say(&finding));
+    });
+    terminal.print(format_args!("{all} findings: {failed} do not hold, {unknown} could not be told\n"));
     if failed == 0 { Exit::Clean } else { Exit::Failed }
 }
 
-/// One line per finding, in columns; under it how to mend it.
-fn table(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|f| f.what.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for f in findings {
-        let mark = match f.ok {
-            Some(true) => "ok  ",
-            Some(false) => "FAIL",
-            None => "?   ",
-        };
-        text.push_str(format!("{mark}  {:width$}  {}", f.what, f.detail).trim_end());
-        text.push('\n');
-        if !f.mend.is_empty() {
-            text.push_str(&format!("      {:width$}  -> {}\n", "", f.mend));
-        }
+/// Looks at one cluster; every finding is told at once.
+fn examine(
+    config: &Config,
+    cluster: &ClusterConfig,
+    inspect: Result<Box<dyn Inspect>, String>,
+    told: &SyncSender<Finding>,
+) {
+    let mut reached = false;
+    let mut say = |f: Finding| {
+        reached |= f.ok == Some(true);
+        drop(told.send(Finding { what: format!("{}: {}", cluster.name, f.what), ..f }));
+    };
+    let inspect = match inspect {
+        Ok(inspect) => inspect,
+        Err(detail) => return say(Finding { what: "client".into(), ok: Some(false), detail, mend: String::new() }),
+    };
+    inspect.doctor_each(&config.streams_of(&cluster.name), CLUSTER_DEADLINE, &mut say);
+    if !reached {
+        return; // a cluster that was not reached has said why
+    }
+    if let Some(publish) = config.publish.as_ref().filter(|p| p.cluster == cluster.name)
+        && let Some(finding) = inspect.may_write(&publish.stream, CLUSTER_DEADLINE)
+    {
+        told.send(Finding { what: format!("{}: {}", cluster.name, finding.what), ..finding }).ok();
+    }
+    inspect.rights(&wants(config, cluster), CLUSTER_DEADLINE, &mut |f| {
+        drop(told.send(Finding { what: format!("{}: {}", cluster.name, f.what), ..f }));
+    });
+}
+
+/// What the configuration wants of a cluster beside reading its streams.
+fn wants(config: &Config, cluster: &ClusterConfig) -> Wants {
+    let of = |role: Role| {
+        config.streams.iter().filter(move |s| s.cluster == cluster.name && s.role == role).filter_map(|s| {
+            match &s.name {
+                StreamName::Exact(name) => Some(name.clone()),
+                StreamName::Pattern(_) => None,
+            }
+        })
+    };
+    let letters: Vec<String> = of(Role::Dlq).collect();
+    Wants {
+        groups: config.lag.enabled,
+        offsets_topic: config.lag.enabled && config.lag.offsets_topic,
+        records: config.lag.enabled && config.lag.read_records,
+        redrive: letters.iter().map(|stream| own_group(stream)).collect(),
+        redrive_to: of(Role::Events).chain(letters.iter().map(|stream| marker_stream(stream))).collect(),
+    }
+}
+
+/// What a finding is about takes this much room at least, so that lines that come one by one stand in columns.
+const WIDTH: usize = 36;
+
+/// The line of a finding; under it how to mend it.
+fn lines(f: &Finding) -> String {
+    let mark = match f.ok {
+        Some(true) => "ok  ",
+        Some(false) => "FAIL",
+        None => "?   ",
+    };
+    let mut text = format!("{mark}  {:WIDTH$}  {}", f.what, f.detail).trim_end().to_owned();
+    text.push('\n');
+    if !f.mend.is_empty() {
+        text.push_str(&format!("      {:WIDTH$}  -> {}\n", "", f.mend));
     }
     text
 }
@@ -111,25 +168,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_with_what_to_do() {
-        let finding = |what: &str, ok, detail: &str, mend: &str| Finding {
-            what: what.into(),
-            ok,
-            detail: detail.into(),
-            mend: mend.into(),
+    fn a_line_with_what_to_do() {
+        let line = |what: &str, ok, detail: &str, mend: &str| {
+            lines(&Finding { what: what.into(), ok, detail: detail.into(), mend: mend.into() })
         };
-        let text = table(&[
-            finding("main: reach", Some(true), "3 brokers, 40 ms", ""),
-            finding("main: read orders", Some(false), "no right", "allow DESCRIBE and READ on topic orders"),
-            finding("main: size", None, "", ""),
-        ]);
-        let expected = "\
-ok    main: reach        3 brokers, 40 ms
-FAIL  main: read orders  no right
-                         -> allow DESCRIBE and READ on topic orders
-?     main: size
-";
-        assert_eq!(text, expected);
+        assert_eq!(
+            line("main: reach", Some(true), "3 brokers", ""),
+            "ok    main: reach                           3 brokers\n"
+        );
+        assert_eq!(
+            line("main: read orders", Some(false), "no right", "allow READ on topic orders"),
+            "FAIL  main: read orders                     no right\n                                            -> allow READ on topic orders\n"
+        );
+        assert_eq!(line("main: size", None, "", ""), "?     main: size\n");
     }
 
     #[test]

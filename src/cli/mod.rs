@@ -130,6 +130,11 @@ impl Terminal<'_> {
         let _ = write!(self.out, "{what}");
     }
 
+    /// What was printed is to be seen now, also where it is piped on.
+    fn flush(&mut self) {
+        let _ = self.out.flush();
+    }
+
     fn complain(&mut self, what: impl Display) {
         let _ = writeln!(self.err, "{what}");
     }

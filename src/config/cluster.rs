@@ -1,8 +1,10 @@
 //! `[[cluster]]`: installations of brokers.
 
+use super::problem::nearest;
 use super::read::Table;
-use super::redact::Properties;
+use super::redact::{Properties, looks_secret};
 use super::units::{SERVERS_FORM, is_servers};
+use crate::broker::kafka::{PropertyFault, property_fault};
 
 /// Most clusters of one process: each has threads of its own.
 pub const CLUSTERS_MAX: usize = 32;
@@ -167,7 +169,20 @@ fn read_cluster(table: &Table<'_>) -> ClusterConfig {
         if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == key) {
             properties.refuse(&key, format!("cannot be set: {why}"), "");
         }
-        cluster.properties.push(key, value.text, value.foreign);
+        let fault = property_fault(&key, &value.text);
+        cluster.properties.push(key.clone(), value.text, value.foreign);
+        match fault {
+            None => {}
+            Some(PropertyFault::Value(words)) => properties.refuse(&key, cluster.properties.redact(&words), ""),
+            Some(PropertyFault::Unknown(names)) => {
+                let allowed = names.iter().map(String::as_str).filter(|n| RESERVED.iter().all(|(of, _)| of != n));
+                let near = nearest(&key, allowed);
+                let hint = near.map_or(String::new(), |near| format!(", did you mean \"{near}\"?"));
+                // A secret under a name that was mistyped is a secret all the same.
+                let hide = near.is_some_and(looks_secret);
+                properties.refuse_key(&key, format!("librdkafka has no such property{hint}"), hide);
+            }
+        }
     }
     cluster
 }

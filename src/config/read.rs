@@ -125,6 +125,11 @@ impl<'a> Table<'a> {
         self.map?.get(key)
     }
 
+    /// Takes these keys, separated by blanks, without reading them.
+    pub fn accept(&self, keys: &'static str) {
+        self.known.borrow_mut().extend(keys.split_ascii_whitespace());
+    }
+
     /// True where the key is written, whatever its value.
     pub fn has(&self, key: &str) -> bool {
         self.map.is_some_and(|m| m.contains_key(key))
@@ -138,6 +143,19 @@ impl<'a> Table<'a> {
     pub fn refuse(&self, key: &str, what: impl Into<String>, allowed: impl Into<String>) {
         let at = self.map.and_then(|m| m.get(key)).map_or_else(|| self.at.clone(), Spanned::span);
         self.reader.refuse(&self.path(key), &at, what, allowed);
+    }
+
+    /// Refuses a key itself; `hide`: its value is not shown.
+    pub fn refuse_key(&self, key: &str, what: String, hide: bool) {
+        let found = self.map.and_then(|m| m.get_key_value(key));
+        let (place, at) =
+            found.map_or((self.at.start, self.at.clone()), |(key, value)| (key.span().start, value.span()));
+        let mut problem = self.reader.problem(&self.path(key), &at, what, String::new());
+        problem.place = self.reader.place(place);
+        if hide {
+            problem.value = super::redact::HIDDEN.to_owned();
+        }
+        self.reader.problems.borrow_mut().push(problem);
     }
 
     /// Notes something about the table or one of its keys that holds but may surprise.

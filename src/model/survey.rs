@@ -23,6 +23,8 @@ pub struct Survey {
     pub groups: Vec<GroupFacts>,
     /// Groups that were left out because of a bound.
     pub groups_dropped: u64,
+    /// Brokers of the cluster; `None`: not known.
+    pub brokers: Option<u32>,
     /// What could not be asked, in words for an operator: missing rights, deadlines.
     pub faults: Vec<String>,
 }
@@ -57,6 +59,8 @@ pub struct PartitionFacts {
     pub at: Timestamp,
     /// Broker that leads; `None`: nobody does.
     pub leader: Option<i32>,
+    /// Broker that should lead: the first of its replicas; `None`: not known.
+    pub preferred: Option<i32>,
     /// Replicas, and those of them in sync.
     pub replicas: u32,
     /// In-sync replicas.
@@ -162,4 +166,19 @@ pub struct TimedPosition {
     pub position: u64,
     /// Its record time.
     pub time: Timestamp,
+}
+
+/// A commit as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCommit {
+    /// Group.
+    pub group: Arc<str>,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: u32,
+    /// The next position that the group will read; `None`: the commit is gone.
+    pub next: Option<u64>,
+    /// When it was committed; for one that is gone, the time of that record where it has one.
+    pub at: Option<Timestamp>,
 }

@@ -77,6 +77,9 @@ fn flow_of<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a FlowView, Probl
     let found = snapshot.flows.iter().find(|f| f.name == name);
     found.map(|f| &**f).ok_or_else(|| {
         let known: Vec<_> = snapshot.flows.iter().take(20).map(|f| f.name.as_str()).collect();
+        if known.is_empty() {
+            return Problem::not_found(format!("no flow {name:?}: no event of any flow has been read yet"));
+        }
         Problem::not_found(format!("no flow {name:?}; known: {}", known.join(", ")))
     })
 }

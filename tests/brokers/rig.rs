@@ -21,7 +21,9 @@ use streamgauge::model::{
 use tokio::sync::watch;
 
 /// Longer than any wait of a correct reader.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// What must not wait for anybody has come to its end long before.
+pub const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// What was said of one partition (stream, generation, partition).
 #[derive(Clone, Debug, Default)]
@@ -274,8 +276,11 @@ impl Hand {
     }
 
     /// A topic whose partitions lie on these nodes, the leader first.
-    pub fn create_on(&self, topic: &str, nodes: &[&[i32]]) {
-        let new = NewTopic::new(topic, i32::try_from(nodes.len()).unwrap(), TopicReplication::Variable(nodes));
+    pub fn create_on(&self, topic: &str, nodes: &[&[i32]], config: &[(&str, &str)]) {
+        let mut new = NewTopic::new(topic, i32::try_from(nodes.len()).unwrap(), TopicReplication::Variable(nodes));
+        for (key, value) in config {
+            new = new.set(key, value);
+        }
         let made = wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
@@ -284,6 +289,12 @@ impl Hand {
     pub fn try_create(&self, topic: &str, partitions: i32) -> bool {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap().iter().all(Result::is_ok)
+    }
+
+    /// Positions taken in the first `partitions` partitions.
+    pub fn written(&self, topic: &str, partitions: i32) -> u64 {
+        let end = |p| self.admin.inner().fetch_watermarks(topic, p, PATIENCE).unwrap().1;
+        (0..partitions).map(|p| end(p).unsigned_abs()).sum()
     }
 
     pub fn delete(&self, topic: &str) {

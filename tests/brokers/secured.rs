@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect};
-use streamgauge::broker::{Finding, Inspect};
+use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaMove, KafkaTail};
+use streamgauge::broker::{Finding, Inspect, Move as _, MoveError, NewRecord, Outgoing, Tail as _, Wants};
+use streamgauge::dlq::{marker_stream, own_group};
 use streamgauge::model::{Positions, SourceState, Start};
 
 use super::Test;
@@ -14,8 +15,11 @@ pub const TESTS: &[(&str, Test)] = &[
     ("a_guarded_cluster_is_read_over_tls_with_a_password", read_with_the_least_rights),
     ("a_wrong_password_or_certificate_is_said_in_words", refused_at_the_door),
     ("a_missing_right_is_named_and_the_printed_command_grants_it", missing_right),
+    ("rights_of_groups_and_redrives_are_named_and_granted_by_the_printed_commands", further_rights),
 ];
 
+/// How long a cluster is asked that refuses us: each of the four cases may take all of it.
+const REFUSED: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "s3cret-of-the-observer";
 
 /// Makes a user and says how the product is told of it.
@@ -87,7 +91,7 @@ fn refused_at_the_door(broker: &mut Broker) {
         (with("security.protocol", "SASL_PLAINTEXT"), "answers nothing that a Kafka would", "security.protocol"),
     ];
     for (config, words, mend) in cases {
-        let findings = doctor(&config, &["paid"], Duration::from_secs(3));
+        let findings = doctor(&config, &["paid"], REFUSED);
         let [only] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(only.ok, Some(false));
         assert!(only.detail.contains(words) && only.mend.contains(mend), "{only:?}");
@@ -123,6 +127,10 @@ fn missing_right(broker: &mut Broker) {
     hand.send("allowed", Some(0), 50);
     rig.until_ends("allowed", 0, &[150]);
 
+    // Commits are not pushed without the right to read them, and that is said.
+    let refused = KafkaTail::new(config.clone()).unwrap().read(PATIENCE, &mut |_| ());
+    assert_eq!(refused, Err("no right to read __consumer_offsets".to_owned()));
+
     let findings = doctor(&config, &["allowed", "unread", "hidden"], PATIENCE);
     let missing: Vec<&Finding> = findings.iter().filter(|f| f.ok == Some(false)).collect();
     let whats: Vec<&str> = missing.iter().map(|f| f.what.as_str()).collect();
@@ -136,6 +144,54 @@ fn missing_right(broker: &mut Broker) {
         })
     });
     assert!(doctor(&config, &["allowed", "unread", "hidden"], PATIENCE).iter().all(|f| f.ok != Some(false)));
+}
+
+fn further_rights(broker: &mut Broker) {
+    let (hand, config) = (Hand::new(&broker.address), user(broker, "mover"));
+    for topic in ["letters", "target"] {
+        hand.create(topic, 1);
+    }
+    hand.send("letters", Some(0), 3);
+    grant(broker, "mover", "letters", &["Read"]);
+    super::offsets::commit_one(&broker.address, "billing", "letters", &[(0, 2)]);
+    let wants = Wants {
+        groups: true,
+        offsets_topic: true,
+        records: true,
+        redrive: vec![own_group("letters")],
+        redrive_to: vec!["target".into(), marker_stream("letters")],
+    };
+    let rights = || {
+        let mut all = Vec::new();
+        KafkaInspect::new("main", config.clone()).rights(&wants, PATIENCE, &mut |finding| all.push(finding));
+        all.iter().for_each(|f| println!("    {:?} {}: {} ({})", f.ok, f.what, f.detail, f.mend));
+        all
+    };
+    let mut mover = KafkaMove::new(config.clone(), own_group("letters")).expect("a configuration that works");
+    let refused = mover.progress("letters", PATIENCE);
+    assert!(matches!(refused, Err(MoveError::Refused(_))), "{refused:?}");
+
+    let before = rights();
+    let oks: Vec<Option<bool>> = before.iter().map(|f| f.ok).collect();
+    // Groups and their topic are wanted by the configuration; a redrive is the operator's own choice.
+    assert_eq!(oks, [Some(false), Some(false), Some(true), None, None, None, None]);
+    let missing: Vec<&Finding> = before.iter().filter(|f| f.ok != Some(true)).collect();
+    missing.iter().for_each(|finding| run(broker, &finding.mend));
+    // What may be written is seen now, and that it may not be read.
+    let seen = rights();
+    assert!(seen[2].ok == Some(false) && seen[2].mend.contains("--topic 'target'"), "{:?}", seen[2]);
+    run(broker, &seen[2].mend);
+    let after = rights();
+    let oks: Vec<Option<bool>> = after.iter().map(|f| f.ok).collect();
+    assert_eq!(oks[..6], [Some(true); 6], "only transactions cannot be looked at");
+    assert!(after[0].detail.contains("all are shown"), "{:?}", after[0]);
+
+    // The same mover goes on as soon as it may.
+    assert!(mover.progress("letters", PATIENCE).expect("granted").is_empty());
+    let record = NewRecord { payload: Some(b"a letter".to_vec()), ..NewRecord::default() };
+    let out = vec![Outgoing { stream: "target".into(), partition: None, record }];
+    mover.step("letters", out, &[(0, 1)], PATIENCE).expect("granted");
+    assert_eq!(mover.progress("letters", PATIENCE).expect("granted"), [(0, 1)]);
 }
 
 /// Runs a printed `kafka-acls.sh` command through the tool's own class, as an administrator would: by the open door.

@@ -11,6 +11,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("a_topic_made_anew_while_it_is_read", made_anew_while_reading),
     ("new_partitions_are_read_from_0", new_partitions),
     ("patterns_find_topics_made_later_and_no_internal_ones", patterns),
+    ("a_topic_that_was_waited_for_is_read_from_its_first_record", waited_for),
     ("retention_that_overtakes_is_a_gap", retention_overtakes),
     ("retention_that_overtakes_while_reading_is_a_gap", overtakes_while_reading),
     ("a_position_beyond_the_end_goes_on_at_the_end", beyond_the_end),
@@ -153,4 +154,23 @@ fn many_partitions(broker: &mut Broker) {
     rig.until_ends("wide", 0, &broker.ends("wide"));
     assert_eq!(rig.events("wide"), 50_000);
     hand.delete("wide");
+}
+
+/// `latest` is from when we began to look: what did not exist then is read whole, also what a pattern finds later.
+fn waited_for(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("later-0", 1);
+    hand.send("later-0", Some(0), 10);
+    let streams =
+        [exact("waited-for", Start::Latest), vec![rig::stream(StreamName::Pattern("^later-".into()), Start::Latest)]];
+    let rig = Rig::start(&broker.address, streams.concat(), Positions::default());
+    rig.until("what is missing is named", |_| rig.health.borrow().detail.contains("no such stream: waited-for"));
+    rig.until_ends("later-0", 0, &[10]);
+    for (topic, count) in [("waited-for", 100), ("later-1", 20)] {
+        hand.create(topic, 1);
+        hand.send(topic, Some(0), count);
+    }
+    rig.until_ends("waited-for", 0, &[100]);
+    rig.until_ends("later-1", 0, &[20]);
+    assert_eq!((rig.events("waited-for"), rig.events("later-1"), rig.events("later-0")), (100, 20, 0));
 }

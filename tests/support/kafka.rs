@@ -8,16 +8,21 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "ports.rs"]
+mod ports;
+
+use ports::free_port;
+
 /// The environment variable that names the folder of jars.
 pub const LIBS: &str = "STREAMGAUGE_KAFKA_LIBS";
 /// A broker needs 3 s on an idle machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// The folder of jars, or why there is none.
 pub fn libs() -> Result<PathBuf, String> {
@@ -55,12 +60,17 @@ impl Broker {
 
     /// A second node of the same cluster, without a vote of its own: it may be stopped and killed.
     pub fn join(&self) -> Self {
-        Self::node(&self.libs, 2, Some((&self.controller, &self.cluster)))
+        self.join_as(2)
+    }
+
+    /// The same with a number of its own.
+    pub fn join_as(&self, id: u32) -> Self {
+        Self::node(&self.libs, id, Some((&self.controller, &self.cluster)))
     }
 
     fn node(libs: &Path, id: u32, of: Option<(&str, &str)>) -> Self {
         let data = tempfile::tempdir().expect("a folder for the broker");
-        let [address, guarded, watched, relay, own] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let [address, guarded, watched, relay, own] = [(); 5].map(|()| format!("127.0.0.1:{}", free_port()));
         let controller = of.map_or(own, |(controller, _)| controller.to_owned());
         let (log, keys) = (data.path().join("log"), data.path().join("server.p12"));
         let (roles, door) = match of {
@@ -162,6 +172,23 @@ impl Broker {
         ends.into_iter().map(|(_, end)| end).collect()
     }
 
+    /// Waits until every partition of a topic has `replicas` in sync.
+    pub fn in_sync(&self, topic: &str, replicas: usize) {
+        let deadline = Instant::now() + START;
+        let arguments = ["--bootstrap-server", &self.address, "--describe", "--topic", topic];
+        loop {
+            let printed = self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+            let mut in_sync = printed.lines().filter_map(|line| {
+                let nodes = line.split("Isr: ").nth(1)?.split_whitespace().next()?;
+                Some(nodes.split(',').count())
+            });
+            if in_sync.all(|count| count >= replicas) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{printed}");
+        }
+    }
+
     /// Starts the process on the data that is there and waits until it answers.
     pub fn resurrect(&mut self) {
         assert!(self.process.is_none(), "it runs");
@@ -212,10 +239,4 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Ports that nobody has at the moment.
-fn free_ports() -> [u16; 5] {
-    let bind = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-    [(); 5].map(|()| bind()).map(|listener| listener.local_addr().expect("a port").port())
 }

@@ -64,6 +64,7 @@ impl Observe for Observer {
                 end,
                 at,
                 leader: Some(0),
+                preferred: Some(0),
                 replicas: 1,
                 in_sync: 1,
                 ..Default::default()

@@ -90,10 +90,7 @@ impl Source {
             (view.log_start(), view.end)
         };
         if self.cursor.next() > end {
-            return Ok(Some(format!(
-                "we had read up to position {}, the log ends at {end}: it was restored from an older copy, or cut",
-                self.cursor.next()
-            )));
+            self.cut_to(end, context)?;
         }
         self.gap_to(log_start, context)?;
         let from = self.cursor.next();
@@ -133,6 +130,15 @@ impl Source {
             self.tell(SourceState::Reading, context)?;
         }
         Ok(None)
+    }
+
+    /// The log ends before what was read of it: restored from an older copy, or cut. What is appended now is new.
+    fn cut_to(&mut self, end: u64, context: &ReadContext) -> Result<(), HungUp> {
+        let SourceKey { stream, partition, .. } = &*self.key;
+        tracing::warn!(%stream, partition, next = self.cursor.next(), end, "the log was cut: reading goes on at its end");
+        context.out.send(Input::Gap(Arc::clone(&self.key), end, end, (context.now)())).map_err(|_| HungUp)?;
+        self.cursor = Cursor::new(Arc::clone(&self.partition), end);
+        Ok(())
     }
 
     fn gap_to(&mut self, log_start: u64, context: &ReadContext) -> Result<(), HungUp> {

@@ -41,6 +41,12 @@ pub(super) fn drain(
                 break;
             }
             // The fetch stands at the end: what lies between is holes (markers, aborted or compacted records).
+            // A marker may be of a later epoch than the last record, and does not say of which.
+            if offset > Some(to) {
+                send(slot, builder, context, to, observed)?;
+                builder.refill(&context.spares);
+                slot.leader_epoch = -1;
+            }
             (to, end) = (to.max(offset.unwrap_or(to)), offset);
             continue;
         }

@@ -24,11 +24,13 @@ mod admin;
 mod answer;
 mod group;
 mod message;
+mod properties;
 
 use super::client::Events;
 pub(super) use answer::{Answer, ConfigOf, ConfigsOf, OffsetOf, TopicFound, TopicOf};
 pub(super) use group::{CommittedOf, MembersOf};
 pub(super) use message::{Header, Message, Messages, Room};
+pub(super) use properties::properties;
 
 /// Asks for the first position of a log.
 pub(super) const BEGIN: i64 = -2;
@@ -269,6 +271,14 @@ pub(super) fn assign(client: &Client, of: &[(Arc<CStr>, i32, i64, i32)]) -> Resu
     let list = List::new(of.iter().map(|(topic, partition, next, epoch)| (&**topic, *partition, *next, *epoch)));
     // SAFETY: client and list live through the call, which copies the list; the error is ours.
     unsafe { Fault::owned(rd::rd_kafka_incremental_assign(handle(client), list.0)) }.map_or(Ok(()), Err)
+}
+
+/// Goes to positions, each compared with its leader's epochs first: topic, partition, position, leader epoch. Waits
+/// for nothing: a position that the log does not have is an error of the partition's queue.
+pub(super) fn seek(client: &Client, of: &[(Arc<CStr>, i32, i64, i32)]) -> Result<(), Fault> {
+    let list = List::new(of.iter().map(|(topic, partition, next, epoch)| (&**topic, *partition, *next, *epoch)));
+    // SAFETY: client and list live through the call, which without a timeout keeps nothing of the list; the error is ours.
+    unsafe { Fault::owned(rd::rd_kafka_seek_partitions(handle(client), list.0, 0)) }.map_or(Ok(()), Err)
 }
 
 /// Ends fetching of partitions.

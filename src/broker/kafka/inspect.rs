@@ -11,7 +11,7 @@ use rdkafka::metadata::MetadataTopic;
 use super::client::KafkaConfig;
 use super::discover::Wanted;
 use super::ffi::{self, Answer, Client, Code, ConfigOf, Fault, Queue, Room, TopicFound, TopicOf};
-use crate::broker::{Finding, Inspect, RawRecord};
+use crate::broker::{Finding, Inspect, RawRecord, Wants};
 use crate::model::{StreamName, StreamSpec, Timestamp};
 
 /// A retention below this loses records in a short outage of ours.
@@ -38,30 +38,36 @@ impl KafkaInspect {
         Self { cluster: cluster.into(), config }
     }
 
-    fn open(&self, partitions: usize) -> Result<(Client, Queue), String> {
+    pub(super) fn open(&self, partitions: usize) -> Result<(Client, Queue), String> {
         self.config.check()?;
         let client = self.config.reader(partitions, u64::from(std::process::id()))?;
         let queue = Queue::of_answers(&client, Box::new(|| ()));
         Ok((client, queue))
     }
 
-    /// The command that grants what a reader needs.
-    fn grant(&self, topic: &str, operations: &[&str]) -> String {
+    /// The command that grants rights on a topic.
+    pub(super) fn grant(&self, topic: &str, operations: &[&str]) -> String {
+        self.grant_on(&format!("--topic '{topic}'"), operations)
+    }
+
+    /// The command that grants rights on what `resource` names.
+    pub(super) fn grant_on(&self, resource: &str, operations: &[&str]) -> String {
         let user = self.config.properties.get("sasl.username").map_or("PRINCIPAL", String::as_str);
         let operations: String = operations.iter().map(|operation| format!(" --operation {operation}")).collect();
         let servers = &self.config.bootstrap_servers;
         // A cluster that asks us who we are asks the administrator too.
-        let login = if self.config.properties.contains_key("security.protocol") {
-            " --command-config ADMIN.properties"
-        } else {
-            ""
-        };
+        let login = if self.guarded() { " --command-config ADMIN.properties" } else { "" };
         format!(
-            "kafka-acls.sh --bootstrap-server {servers}{login} --add --allow-principal User:{user}{operations} --topic '{topic}'"
+            "kafka-acls.sh --bootstrap-server {servers}{login} --add --allow-principal User:{user}{operations} {resource}"
         )
     }
 
-    fn topic(&self, name: &str, found: &Result<TopicFound, Fault>, out: &mut Vec<Finding>) -> bool {
+    /// True where the cluster is told who we are.
+    pub(super) fn guarded(&self) -> bool {
+        self.config.properties.contains_key("security.protocol")
+    }
+
+    fn topic(&self, name: &str, found: &Result<TopicFound, Fault>, out: &mut dyn FnMut(Finding)) -> bool {
         let what = format!("stream {name}");
         let found = match found {
             Ok(found) => found,
@@ -70,11 +76,11 @@ impl KafkaInspect {
                     "create the topic, or correct the name; without the right to describe it looks the same: {}",
                     self.grant(name, &["Describe", "Read"])
                 );
-                out.push(finding(what, Some(false), "does not exist", mend));
+                out(finding(what, Some(false), "does not exist", mend));
                 return false;
             }
             Err(fault) => {
-                out.push(finding(
+                out(finding(
                     what,
                     Some(false),
                     &fault.words,
@@ -84,27 +90,27 @@ impl KafkaInspect {
             }
         };
         let id = if found.id.is_empty() { "none: the broker is older than 2.8" } else { &found.id };
-        out.push(finding(&what, Some(true), format!("{} partitions, topic id {id}", found.partitions), ""));
+        out(finding(&what, Some(true), format!("{} partitions, topic id {id}", found.partitions), ""));
         if !found.leaderless.is_empty() {
             let detail = format!("partitions without a leader: {:?}", found.leaderless);
-            out.push(finding(&what, Some(false), detail, "bring the brokers of these partitions back"));
+            out(finding(&what, Some(false), detail, "bring the brokers of these partitions back"));
         }
         let (ok, detail, mend) = match found.may {
             Some(may) if may.read => (Some(true), "may be read", String::new()),
             Some(_) => (Some(false), "may not be read", self.grant(name, &["Read"])),
             None => (None, "the broker does not say whether it may be read", String::new()),
         };
-        out.push(finding(format!("{what}: right to read"), ok, detail, mend));
+        out(finding(format!("{what}: right to read"), ok, detail, mend));
         true
     }
 
-    fn config(&self, name: &str, config: &Result<ConfigOf, Fault>, out: &mut Vec<Finding>) {
+    fn config(&self, name: &str, config: &Result<ConfigOf, Fault>, out: &mut dyn FnMut(Finding)) {
         let of = match config {
             Ok(of) => of,
             Err(fault) => {
                 let detail =
                     format!("{}: record times are taken for the producers' own", fault.words.trim_end_matches('.'));
-                out.push(finding(
+                out(finding(
                     format!("stream {name}: configuration"),
                     None,
                     detail,
@@ -115,10 +121,10 @@ impl KafkaInspect {
         };
         let kind =
             if of.append_time { "LogAppendTime: the broker's clock" } else { "CreateTime: the producers' clocks" };
-        out.push(finding(format!("stream {name}: record times"), Some(true), kind, ""));
+        out(finding(format!("stream {name}: record times"), Some(true), kind, ""));
         let what = format!("stream {name}: retention");
         let compacted = of.cleanup.contains("compact");
-        out.push(match of.retention_ms {
+        out(match of.retention_ms {
             Some(ms) if (0..SHORT_RETENTION_MS).contains(&ms) && of.cleanup.contains("delete") => {
                 let detail = format!("retention.ms = {ms}: an outage of ours longer than that loses records");
                 finding(what, Some(false), detail, "set retention.ms to an hour at least")
@@ -138,7 +144,7 @@ impl KafkaInspect {
         });
     }
 
-    fn examine(&self, streams: &[StreamSpec], until: Instant, out: &mut Vec<Finding>) -> Result<(), Finding> {
+    fn examine(&self, streams: &[StreamSpec], until: Instant, out: &mut dyn FnMut(Finding)) -> Result<(), Finding> {
         let cluster = format!("cluster {}", self.cluster);
         let wrong = |words: String, mend: &str| finding(&cluster, Some(false), words, mend);
         let (client, queue) = self.open(1).map_err(|words| wrong(words, "correct [[cluster]]"))?;
@@ -158,7 +164,7 @@ impl KafkaInspect {
         let id = client.client().fetch_cluster_id(left(until)).unwrap_or_else(|| "unknown".into());
         let detail =
             format!("brokers {}, topics {}, cluster id {id}", metadata.brokers().len(), metadata.topics().len());
-        out.push(finding(&cluster, Some(true), detail, ""));
+        out(finding(&cluster, Some(true), detail, ""));
 
         let mut names: Vec<String> = wanted.exact().map(str::to_owned).collect();
         for spec in streams {
@@ -166,7 +172,7 @@ impl KafkaInspect {
             let found = metadata.topics().iter().map(MetadataTopic::name).filter(|n| wanted.find(n) == Some(spec));
             let found: Vec<String> = found.map(str::to_owned).collect();
             let ok = if found.is_empty() { None } else { Some(true) };
-            out.push(finding(
+            out(finding(
                 format!("pattern {pattern}"),
                 ok,
                 format!("{} topics match that have no [[stream]] of their own", found.len()),
@@ -208,10 +214,18 @@ impl KafkaInspect {
 impl Inspect for KafkaInspect {
     fn doctor(&self, streams: &[StreamSpec], deadline: Duration) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if let Err(last) = self.examine(streams, Instant::now() + deadline, &mut findings) {
-            findings.push(last);
-        }
+        self.doctor_each(streams, deadline, &mut |finding| findings.push(finding));
         findings
+    }
+
+    fn doctor_each(&self, streams: &[StreamSpec], deadline: Duration, say: &mut dyn FnMut(Finding)) {
+        if let Err(last) = self.examine(streams, Instant::now() + deadline, say) {
+            say(last);
+        }
+    }
+
+    fn rights(&self, wants: &Wants, deadline: Duration, say: &mut dyn FnMut(Finding)) {
+        self.examine_rights(wants, Instant::now() + deadline, say);
     }
 
     fn may_write(&self, stream: &str, deadline: Duration) -> Option<Finding> {
@@ -336,10 +350,15 @@ pub(super) fn raw(stream: &str, partition: i32, message: ffi::Message<'_>, most:
     }
 }
 
-fn finding(what: impl Into<String>, ok: Option<bool>, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
+pub(super) fn finding(
+    what: impl Into<String>,
+    ok: Option<bool>,
+    detail: impl Into<String>,
+    mend: impl Into<String>,
+) -> Finding {
     Finding { what: what.into(), ok, detail: detail.into(), mend: mend.into() }
 }
 
-fn left(until: Instant) -> Duration {
+pub(super) fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }

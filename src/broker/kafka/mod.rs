@@ -2,14 +2,15 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's |
+//! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's; `property`: what is wrong with one |
 //! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
 //! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
-//! | `survey` | where logs stand; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
+//! | `survey` | where logs stand; `cut`: where they were cut; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
 //! | `commit` | positions of the demo's groups |
-//! | `inspect` | `doctor` and `sample` |
+//! | `inspect` | `doctor` and `sample`; `rights`: those that groups and redrives need |
 //! | `observe` | groups and their lag, logs, single records |
+//! | `tail` | what groups commit, as the broker's own log says |
 //! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
@@ -19,6 +20,7 @@
 mod ask;
 mod client;
 mod commit;
+mod cut;
 mod discover;
 mod drain;
 mod ffi;
@@ -28,9 +30,12 @@ mod inspect;
 mod mover;
 mod observe;
 mod order;
+mod property;
 mod read;
+mod rights;
 mod slot;
 mod survey;
+mod tail;
 mod topics;
 mod write;
 
@@ -39,5 +44,7 @@ pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
+pub use property::{PropertyFault, property_fault};
 pub use read::KafkaRead;
+pub use tail::KafkaTail;
 pub use write::KafkaWrite;

@@ -12,6 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -114,10 +115,19 @@ impl KafkaMove {
                 self.producer = None;
                 MoveError::Fenced(words)
             }
-            Some(code) if refused(code) || code == Code::TransactionalIdAuthorizationFailed => {
+            Some(code) if refused(code) => {
+                self.producer = None; // it would go on refusing after the right was granted
                 MoveError::Refused(words)
             }
             _ => MoveError::Unavailable(words),
+        }
+    }
+
+    /// What an error of the client that reads the progress means.
+    fn unread(&self, error: &KafkaError) -> MoveError {
+        match error.rdkafka_error_code() {
+            Some(code) if refused(code) => MoveError::Refused(self.words(error)),
+            _ => MoveError::Unavailable(self.words(error)),
         }
     }
 
@@ -126,9 +136,9 @@ impl KafkaMove {
         if let Some(words) = &self.fenced {
             return Err(MoveError::Fenced(words.clone()));
         }
-        let unavailable = |words: String| MoveError::Unavailable(words);
+        // A configuration that makes no client makes none later.
         if self.group.is_none() {
-            self.group = Some(self.config.group(&self.name).map_err(unavailable)?);
+            self.group = Some(self.config.group(&self.name).map_err(MoveError::Refused)?);
         }
         if let Some(client) = &self.group {
             for _ in 0..EVENTS {
@@ -138,7 +148,7 @@ impl KafkaMove {
         if self.producer.is_none() {
             let config = self.config.mover(&self.name, ACKNOWLEDGE);
             let producer: BaseProducer<Said> =
-                config.create_with_context(self.said.clone()).map_err(|error| unavailable(error.to_string()))?;
+                config.create_with_context(self.said.clone()).map_err(|error| MoveError::Refused(error.to_string()))?;
             let made = producer.init_transactions(left(until));
             self.producer = Some(producer);
             if let Err(error) = made {
@@ -151,21 +161,27 @@ impl KafkaMove {
     }
 
     fn committed(&mut self, stream: &str, until: Instant) -> Result<Vec<(u32, u64)>, MoveError> {
-        let unavailable = |error: KafkaError| MoveError::Unavailable(error.to_string());
         let Some(group) = &self.group else { return Err(MoveError::Unavailable("no client".to_owned())) };
-        let metadata = group.fetch_metadata(Some(stream), left(until)).map_err(unavailable)?;
+        let metadata = group.fetch_metadata(Some(stream), left(until)).map_err(|error| self.unread(&error))?;
         let topic = metadata.topics().iter().find(|t| t.name() == stream);
-        let Some(topic) = topic.filter(|t| t.error().is_none() && !t.partitions().is_empty()) else {
-            return Err(MoveError::Refused(format!("no such stream: {stream}")));
+        let fault = topic.and_then(MetadataTopic::error).map(Code::from);
+        if let Some(code) = fault.filter(|code| !refused(*code)) {
+            return Err(MoveError::Unavailable(format!("stream {stream}: {code}"))); // it has no leader at the moment
+        }
+        let Some(topic) = topic.filter(|t| fault.is_none() && !t.partitions().is_empty()) else {
+            let why = fault.filter(|code| *code == Code::TopicAuthorizationFailed);
+            let what =
+                why.map_or_else(|| format!("no such stream: {stream}"), |code| format!("stream {stream}: {code}"));
+            return Err(MoveError::Refused(what));
         };
         let mut asked = TopicPartitionList::new();
         for partition in topic.partitions() {
             asked.add_partition(stream, partition.id());
         }
-        let committed = group.committed_offsets(asked, left(until)).map_err(unavailable)?;
+        let committed = group.committed_offsets(asked, left(until)).map_err(|error| self.unread(&error))?;
         let mut progress = Vec::new();
         for element in committed.elements() {
-            element.error().map_err(unavailable)?;
+            element.error().map_err(|error| self.unread(&error))?;
             if let (Ok(partition), Offset::Offset(next)) = (u32::try_from(element.partition()), element.offset()) {
                 progress.push((partition, u64::try_from(next).unwrap_or(0)));
             }
@@ -236,6 +252,11 @@ impl KafkaMove {
         if let Some(Err(error)) = aborted {
             tracing::debug!(%error, "the next producer of the name aborts");
             self.producer = None;
+        }
+        if matches!(judged, MoveError::Refused(_))
+            || self.producer.as_ref().is_some_and(|p| p.client().fatal_error().is_some())
+        {
+            self.producer = None; // of no more use, or not before somebody grants what is missing
         }
         judged
     }

@@ -17,6 +17,7 @@ use rdkafka::consumer::Consumer as _;
 
 use super::ask::Rounds;
 use super::client::KafkaConfig;
+use super::cut::Cut;
 use super::discover::Wanted;
 use super::drain::{self, Gone};
 use super::ffi::{self, Answer, Client, Code, Fault, Queue, Room};
@@ -234,11 +235,12 @@ impl Reader {
         let Some(slot) = self.slots[index].as_deref_mut() else { return Ok(()) };
         tracing::debug!(stream = %slot.source.stream, partition = slot.partition, fault.words, "reading ended");
         slot.lose(now);
+        self.topics.hurry(now);
         if let Err(fault) = ffi::unassign(&self.client, &[(Arc::clone(&slot.stream.topic), slot.partition)]) {
             tracing::warn!(fault.words, "a partition could not be left");
         }
-        self.topics.hurry(now);
         if fault.code == Code::AutoOffsetReset {
+            slot.cut = Cut::said(&fault.words);
             return Ok(()); // a lost position is a gap or a new topic, not a failure
         }
         self.unreachable(index, fault.words, true)

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cut::Cut;
 use super::discover::Begin;
 use super::ffi::{Fault, Queue};
 use super::order::{PATIENCE, Standing};
@@ -74,7 +75,10 @@ pub(super) struct Slot {
     /// Everything below it was sent.
     pub next: u64,
     pub log_start: u64,
+    /// Of the record before `next`; -1 unknown: then nobody can tell whether the log was cut and has grown again.
     pub leader_epoch: i32,
+    /// The log was cut: what its new leader has of what we read.
+    pub cut: Option<Cut>,
     pub frontier: Option<i64>,
     /// In the list of those with unread records.
     pub ready: bool,
@@ -90,6 +94,8 @@ pub(super) struct Slot {
     pub start_seen: Option<Instant>,
     pub lost_at: Instant,
     pub retry_at: Instant,
+    /// Where the log ended when the position of a time was first asked for.
+    end_before: Option<u64>,
     pause: Duration,
 }
 
@@ -104,6 +110,7 @@ impl Slot {
             next: 0,
             log_start: 0,
             leader_epoch: -1,
+            cut: None,
             frontier: None,
             ready: false,
             troubled: false,
@@ -114,6 +121,7 @@ impl Slot {
             start_seen: None,
             lost_at: now,
             retry_at: now,
+            end_before: None,
             pause: RETRY.0,
         }
     }
@@ -133,8 +141,13 @@ impl Slot {
             Begin::First(Start::Latest) => (end, Began::Middle(at)),
             Begin::First(Start::Earliest) => (log_start, Began::Beginning),
             Begin::First(Start::At(time)) => {
-                let found = stand.timed.as_ref()?.as_ref().ok()?;
-                (u64::try_from(*found).unwrap_or(end), Began::Middle(time))
+                let found = u64::try_from(*stand.timed.as_ref()?.as_ref().ok()?);
+                // None so young: where the log ended before that was asked, or a record that came meanwhile is missed.
+                let Some(next) = found.ok().or(self.end_before) else {
+                    self.end_before = Some(end);
+                    return None;
+                };
+                (next, if next == 0 { Began::Beginning } else { Began::Middle(time) })
             }
             Begin::Zero => (0, Began::Beginning),
         };

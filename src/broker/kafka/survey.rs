@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 
 use super::ask::{Subject, Told, Wish};
+use super::cut::Cut;
 use super::discover::Begin;
 use super::drain::{self, Gone};
 use super::ffi::{self, Fault, Queue};
@@ -134,14 +135,23 @@ impl Reader {
         let SourceKey { stream, partition, .. } = &*slot.source;
         let to = if begin > slot.next {
             tracing::warn!(%stream, partition, from = slot.next, to = begin, "records expired before they were read");
+            slot.leader_epoch = -1;
             Some((slot.next, begin))
+        } else if let Some(cut) = slot.cut {
+            // Where nobody knows how much is left, all of it is read again: what has counted is recognised by its id.
+            let (to, epoch) = if let Cut::To(to, epoch) = cut { (to, epoch) } else { (begin, -1) };
+            slot.leader_epoch = if to < begin { -1 } else { epoch };
+            let to = to.clamp(begin, end.max(begin)).min(slot.next);
+            tracing::warn!(%stream, partition, next = slot.next, to, end, "the log was cut: it is read again from there");
+            Some((to, to))
         } else if end < slot.next {
+            // Its epoch stays: whether the log was cut before its end is told as soon as it is read again.
             tracing::warn!(%stream, partition, next = slot.next, end, "the log was cut: reading goes on at its end");
             Some((end, end))
         } else {
             None
         };
-        (slot.log_start, slot.leader_epoch, slot.phase) = (begin, -1, Phase::Opened);
+        (slot.log_start, slot.phase, slot.cut) = (begin, Phase::Opened, None);
         if let Some((from, to)) = to {
             slot.next = to;
             self.context.out.send(Input::Gap(Arc::clone(&slot.source), from, to, (self.context.now)()))?;
@@ -190,6 +200,13 @@ impl Reader {
         }
         if let Err(fault) = ffi::assign(&self.client, &assigned) {
             tracing::warn!(fault.words, "partitions could not be assigned");
+        }
+        // Only a position that is sought is compared with the leader's epochs.
+        assigned.retain(|(_, _, next, epoch)| *next > 0 && *epoch >= 0);
+        if !assigned.is_empty()
+            && let Err(fault) = ffi::seek(&self.client, &assigned)
+        {
+            tracing::warn!(fault.words, "positions could not be compared with the log");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which topics there are: listed where patterns need it, described by name, and who came, grew or went.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -16,10 +16,12 @@ use super::ffi::{self, Client, Code, ConfigsOf, Fault, TopicFound, TopicOf};
 use super::read::Reader;
 use super::slot::{Phase, Slot, Stream};
 use crate::decode::Decoder;
-use crate::model::{Input, SourceKey, SourceState};
+use crate::model::{Input, SourceKey, SourceState, Start, Timestamp};
 
 /// How often topics are looked for.
 const DISCOVER: Duration = Duration::from_secs(10);
+/// The same while a stream that is named does not exist: it may be about to be made, by its first record perhaps.
+const AWAIT: Duration = Duration::from_secs(2);
 /// Shortest pause between two questions for topics, also in a hurry.
 const HURRY: Duration = Duration::from_millis(500);
 /// Time to list all topics of the cluster, on a thread of its own.
@@ -47,6 +49,13 @@ pub(super) struct Topics {
     append_time: HashMap<String, bool>,
     configs_asked: bool,
     absent: HashMap<String, u32>,
+    /// Named streams that did not exist when we looked.
+    awaited: HashSet<String>,
+    /// When the newest listing was asked for, when the last one that was answered, and streams that came since, with
+    /// the time of the last listing without them.
+    listed_at: Option<Timestamp>,
+    listed_before: Option<Timestamp>,
+    came: HashMap<String, Timestamp>,
     notes: Vec<String>,
 }
 
@@ -64,6 +73,10 @@ impl Topics {
             append_time: HashMap::new(),
             configs_asked: false,
             absent: HashMap::new(),
+            awaited: HashSet::new(),
+            listed_at: None,
+            listed_before: None,
+            came: HashMap::new(),
             notes: Vec::new(),
         }
     }
@@ -76,6 +89,16 @@ impl Topics {
     /// True where a question that was asked after `at` has been answered.
     pub(super) fn told_since(&self, at: Instant) -> bool {
         self.told > Some(at)
+    }
+
+    /// Where a stream begins on first sight: `latest` means "from when we began to look for it", not "from when we
+    /// found it". What did not exist then is read whole; what was only not listed may have been hidden from us.
+    fn first_start(&self, name: &str, start: Start) -> Start {
+        match (start, self.awaited.contains(name), self.came.get(name)) {
+            (Start::Latest, true, _) => Start::Earliest,
+            (Start::Latest, false, Some(unlisted)) => Start::At(*unlisted),
+            _ => start,
+        }
     }
 
     /// The queue of the answers is gone.
@@ -103,9 +126,15 @@ impl Reader {
                     names.sort();
                     names.truncate(self.context.limits.streams);
                     if names != self.topics.listed {
+                        self.topics.came.retain(|name, _| names.contains(name));
+                        for name in names.iter().filter(|name| !self.topics.listed.contains(*name)) {
+                            let before = self.topics.listed_before;
+                            self.topics.came.extend(before.map(|at| (name.clone(), at)));
+                        }
                         self.topics.listed = names;
                         self.topics.hurry(now);
                     }
+                    self.topics.listed_before = self.topics.listed_at;
                 }
                 Ok(Err(words)) => self.health.failed(now, &words),
                 Err(TryRecvError::Disconnected) => {}
@@ -114,6 +143,7 @@ impl Reader {
         }
         if now >= self.topics.list_due {
             self.topics.list_due = now + DISCOVER;
+            self.topics.listed_at = Some((self.context.now)());
             let (send, receive) = sync_channel(1);
             let (client, wakes) = (Arc::clone(&self.client), Arc::clone(&self.wakes));
             let list = move || {
@@ -169,12 +199,13 @@ impl Reader {
                     self.topics.notes.push(format!("no such stream: {name}"));
                     let absent = self.topics.absent.entry(name.clone()).or_default();
                     *absent += 1;
-                    if self.streams.contains_key(&name) {
-                        if *absent >= GONE_AFTER {
-                            self.gone(&name)?;
-                        } else {
-                            self.topics.hurry(now);
-                        }
+                    if !self.streams.contains_key(&name) {
+                        self.topics.due = self.topics.due.min(now + AWAIT);
+                        self.topics.awaited.insert(name);
+                    } else if *absent >= GONE_AFTER {
+                        self.gone(&name)?;
+                    } else {
+                        self.topics.hurry(now);
                     }
                 }
                 Err(fault) => {
@@ -227,7 +258,8 @@ impl Reader {
             let (Some(spec), Some(append_time)) = (self.wanted.find(&name), self.topics.append_time.get(&name)) else {
                 continue;
             };
-            let (role, start, append_time) = (spec.role, spec.start, *append_time);
+            let start = self.topics.first_start(&name, spec.start);
+            let (role, append_time) = (spec.role, *append_time);
             let incarnation = format!("{cluster_id}/{}", if topic.id.is_empty() { &name } else { &topic.id });
             let stream = match self.streams.get(&name) {
                 Some(stream) if stream.incarnation == incarnation => Arc::clone(stream),

@@ -97,7 +97,7 @@ impl KafkaWrite {
                         future_record = again;
                         tokio::time::sleep(QUEUE_FULL).await;
                     }
-                    Err((error, _)) => return Err(self.failed(&error)),
+                    Err((error, _)) => return Err(self.failed(stream, &error)),
                 }
             }
         }
@@ -109,20 +109,25 @@ impl KafkaWrite {
                     partition: u32::try_from(at.partition).unwrap_or(0),
                     position: u64::try_from(at.offset).unwrap_or(0),
                 }),
-                Ok(Err((error, _))) => return Err(self.failed(&error)),
+                Ok(Err((error, _))) => return Err(self.failed(stream, &error)),
                 Err(_) => return Err(WriteError::Unavailable("the producer was replaced".into())),
             }
         }
         Ok(appended)
     }
 
-    fn failed(&self, error: &KafkaError) -> WriteError {
+    fn failed(&self, stream: &str, error: &KafkaError) -> WriteError {
         let mut held = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if held.client().fatal_error().is_some() {
             match producer(&self.config, &self.events) {
                 Ok(new) => *held = new,
                 Err(words) => tracing::error!(words, "no new producer"),
             }
+        }
+        drop(held);
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(Code::UnknownTopic | Code::UnknownTopicOrPartition)) {
+            return WriteError::Refused(format!("there is no topic {stream}, and this cluster makes none by itself"));
         }
         let words = self.events.last_words();
         match (mapped(error), words) {
@@ -184,6 +189,13 @@ pub(super) fn refused(code: Code) -> bool {
             | Code::TopicAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::SaslAuthenticationFailed
+            | Code::Authentication
+            | Code::GroupAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::InvalidGroupId
+            | Code::InvalidTransactionTimeout
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature
             | Code::UnsupportedForMessageFormat
     )
 }

@@ -27,7 +27,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("no such stream", "그런 스트림이 없습니다"),
     ("is not there yet", "아직 없습니다: 첫 이벤트가 오면 만들어집니다"),
     ("offset out of range", "위치가 로그의 범위를 벗어났습니다"),
-    ("restored from an older copy", "로그가 우리가 읽은 위치보다 짧습니다: 예전 사본으로 복원되었거나 잘렸습니다"),
+    ("was cut by", "로그가 우리가 읽은 위치보다 짧습니다: 예전 사본으로 복원되었거나 잘렸습니다"),
     ("timed out", "응답 시간이 초과되었습니다"),
     ("timeout", "응답 시간이 초과되었습니다"),
     ("disconnected", "연결이 끊겼습니다"),

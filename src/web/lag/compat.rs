@@ -68,7 +68,7 @@ fn most(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> Option<f64
 
 fn kle_row(out: &mut Exposition, c: &LagCluster, g: &GroupView, r: &LagRow, value: Option<f64>) {
     let partition = r.partition.to_string();
-    let (client, host) = r.owner.as_ref().map_or(("", ""), |(id, host)| (&**id, &**host));
+    let (client, host) = r.owner.as_deref().map_or(("", ""), |(id, host)| (&**id, &**host));
     let labels = [
         ("cluster_name", &*c.cluster),
         ("group", &*g.group),
@@ -261,6 +261,13 @@ const KE_ROWS: &[Family] = &[
         "Leader Broker ID of this Topic/Partition",
         Over::Topic(|out, c, t| {
             kle_partition(out, c, t, |p| p.leader.map(f64::from));
+        }),
+    ),
+    gauge(
+        "kafka_topic_partition_leader_is_preferred",
+        "1 if Topic/Partition is using the Preferred Broker",
+        Over::Topic(|out, c, t| {
+            kle_partition(out, c, t, |p| Some(f64::from(u8::from(p.leader? == p.preferred?))));
         }),
     ),
     gauge(

@@ -126,7 +126,7 @@ fn a_stored_position_is_continued_and_a_stream_made_anew_is_a_new_generation() {
 }
 
 #[test]
-fn a_log_that_ends_before_our_position_is_said_and_not_read() {
+fn a_log_that_ends_before_our_position_was_cut_there_and_is_read_on() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), LogOptions::default());
     append(&log, "orders", (0..5).map(record).collect()).unwrap();
@@ -137,9 +137,12 @@ fn a_log_that_ends_before_our_position_is_said_and_not_read() {
     };
     stored.sources[0].next = 9;
     let reading = Reading::start(&log, exact("orders", Start::Earliest), stored);
-    let why = reading
-        .find(|i| if let Input::State(_, SourceState::Unreachable(why), _) = i { Some(why.clone()) } else { None });
-    assert!(why.contains("position 9") && why.contains("ends at 5"), "{why}");
+    let gap = reading.find(|i| if let Input::Gap(_, from, to, _) = i { Some((*from, *to)) } else { None });
+    assert_eq!(gap, (5, 5));
+    let tail = reading.find(|i| if let Input::Tail(tail) = i { Some((tail.next, tail.end)) } else { None });
+    assert_eq!(tail, (5, 5));
+    append(&log, "orders", vec![record(77)]).unwrap();
+    assert_eq!(reading.ids(1), ["e77"]);
 }
 
 #[test]

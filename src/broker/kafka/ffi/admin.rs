@@ -54,13 +54,14 @@ impl Queue {
         unsafe { rd::rd_kafka_ListConsumerGroups(handle(&self.client), options.0, self.queue) };
     }
 
-    /// Asks who is in these groups; no name twice.
-    pub(in super::super) fn ask_members(&self, groups: &[Arc<CStr>], timeout: Duration, token: usize) {
+    /// Asks who is in these groups; no name twice. `rights`: also what we may do in their name.
+    pub(in super::super) fn ask_members(&self, groups: &[Arc<CStr>], rights: bool, timeout: Duration, token: usize) {
         let options =
             Options::new(self, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout, token);
         let mut names: Vec<*const c_char> = groups.iter().map(|n| n.as_ptr()).collect();
-        // SAFETY: names and options live through the call, which copies them.
+        // SAFETY: names and options live through the call, which copies them; an error object becomes ours.
         unsafe {
+            Fault::owned(rd::rd_kafka_AdminOptions_set_include_authorized_operations(options.0, i32::from(rights)));
             rd::rd_kafka_DescribeConsumerGroups(
                 handle(&self.client),
                 names.as_mut_ptr(),

@@ -58,6 +58,8 @@ pub(in super::super) struct TopicFound {
 pub(in super::super) struct BrokersOf {
     pub partition: i32,
     pub leader: Option<i32>,
+    /// The first of the replicas.
+    pub preferred: Option<i32>,
     pub replicas: u32,
     pub in_sync: u32,
 }
@@ -219,15 +221,17 @@ unsafe fn topic(info: *const rd::rd_kafka_TopicDescription_t) -> TopicOf {
 /// `partition` is part of a live event.
 unsafe fn brokers(partition: *const rd::rd_kafka_TopicPartitionInfo_t) -> BrokersOf {
     let (mut replicas, mut in_sync) = (0, 0);
-    // SAFETY: as the caller says; the leader is part of it, and only counts are taken of the arrays.
+    // SAFETY: as the caller says; the leader and the replicas are parts of it.
     unsafe {
         let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
         let id = if leader.is_null() { -1 } else { rd::rd_kafka_Node_id(leader) };
-        rd::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
+        let held_by = rd::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
+        let preferred = slice(held_by, replicas).first().map(|node| rd::rd_kafka_Node_id(*node));
         rd::rd_kafka_TopicPartitionInfo_isr(partition, &mut in_sync);
         BrokersOf {
             partition: rd::rd_kafka_TopicPartitionInfo_partition(partition),
             leader: (id >= 0).then_some(id),
+            preferred,
             replicas: u32::try_from(replicas).unwrap_or(u32::MAX),
             in_sync: u32::try_from(in_sync).unwrap_or(u32::MAX),
         }

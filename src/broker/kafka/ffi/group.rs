@@ -23,6 +23,8 @@ pub(in super::super) struct GroupOf {
 /// Who is in a group.
 pub(in super::super) struct MembersOf {
     pub group: String,
+    /// Whether we may read and commit in its name; `None`: not asked, or not said.
+    pub may_read: Option<bool>,
     pub members: Result<Vec<MemberOf>, Fault>,
 }
 
@@ -131,7 +133,7 @@ unsafe fn description_of(description: *const rd::rd_kafka_ConsumerGroupDescripti
     unsafe {
         let group = text(rd::rd_kafka_ConsumerGroupDescription_group_id(description));
         if let Some(fault) = Fault::borrowed(rd::rd_kafka_ConsumerGroupDescription_error(description)) {
-            return MembersOf { group, members: Err(fault) };
+            return MembersOf { group, may_read: None, members: Err(fault) };
         }
         let members = (0..rd::rd_kafka_ConsumerGroupDescription_member_count(description)).map(|index| {
             let member = rd::rd_kafka_ConsumerGroupDescription_member(description, index);
@@ -148,7 +150,14 @@ unsafe fn description_of(description: *const rd::rd_kafka_ConsumerGroupDescripti
                 assigned,
             }
         });
-        MembersOf { group, members: Ok(members.collect()) }
+        let mut rights = 0;
+        let operations = rd::rd_kafka_ConsumerGroupDescription_authorized_operations(description, &mut rights);
+        let may_read = (!operations.is_null()).then(|| {
+            use rd::rd_kafka_AclOperation_t as Op;
+            let granted = [Op::RD_KAFKA_ACL_OPERATION_READ, Op::RD_KAFKA_ACL_OPERATION_ALL];
+            slice(operations, rights).iter().any(|operation| granted.contains(operation))
+        });
+        MembersOf { group, may_read, members: Ok(members.collect()) }
     }
 }
 

@@ -160,7 +160,7 @@ impl Facts {
         for brokers in found.brokers {
             let place = usize::try_from(brokers.partition).unwrap_or(usize::MAX);
             let Some(partition) = facts.partitions.get_mut(place) else { continue };
-            partition.leader = brokers.leader;
+            (partition.leader, partition.preferred) = (brokers.leader, brokers.preferred);
             (partition.replicas, partition.in_sync) = (brokers.replicas, brokers.in_sync);
             partition.fault = if brokers.leader.is_some() { String::new() } else { "no leader".to_owned() };
         }

@@ -31,6 +31,8 @@ const LOOKED_AT: usize = 100_000;
 pub(super) struct Logs {
     listed_at: Option<Instant>,
     listed: Vec<Arc<str>>,
+    /// Brokers, as of the newest listing.
+    pub(super) brokers: Option<u32>,
     configs: HashMap<Arc<str>, (Instant, Option<ConfigOf>)>,
 }
 
@@ -49,6 +51,7 @@ impl KafkaObserve {
             match link.client().fetch_metadata(None, left(until)) {
                 Ok(metadata) => {
                     self.logs.listed_at = Some(Instant::now());
+                    self.logs.brokers = u32::try_from(metadata.brokers().len()).ok();
                     if metadata.topics().len() > LOOKED_AT {
                         faults.push(format!("more than {LOOKED_AT} topics: the rest is not searched for dead letters"));
                     }

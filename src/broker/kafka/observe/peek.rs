@@ -1,5 +1,5 @@
-//! Positions by time, and the few records that are read: with a client that lives as long as the question,
-//! assigns by hand and commits nothing.
+//! Positions by time, and the few records that are read: with a client that assigns by hand, commits nothing, and
+//! goes some time after the last question.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::KafkaObserve;
 use super::facts::c_name;
 use super::link::{Kind, left};
 use super::logs::CHUNK;
-use crate::broker::Stretch;
 use crate::broker::kafka::client::KafkaConfig;
 use crate::broker::kafka::ffi::{self, Answer, BEGIN, Client, Code, END, Queue, Room};
 use crate::broker::kafka::inspect::raw;
+use crate::broker::{Stop, Stretch};
 use crate::model::{TimeQuestion, TimedPosition, Timestamp};
 
 /// Partitions read at once; further ones are read afterwards.
@@ -21,6 +21,10 @@ const AT_ONCE: usize = 2_000;
 const POLL: Duration = Duration::from_millis(5);
 /// Messages taken at once.
 const ROOM: usize = 64;
+/// A client is let go when nothing was read with it for this long: it holds megabytes and a connection per broker.
+const IDLE: Duration = Duration::from_secs(60);
+/// How many times more partitions than are read a kept client may be made for.
+const ROOMY: usize = 8;
 
 /// A partition and a position in librdkafka's terms.
 type Place = (Arc<CStr>, i32, i64);
@@ -32,30 +36,77 @@ struct Reading {
     queue: Queue,
 }
 
+/// The client that records were read with, kept for the next question: a new one takes connections and threads.
+#[derive(Default)]
+pub(super) struct Kept(Option<Held>);
+
+struct Held {
+    client: Client,
+    /// Partitions that its bounds were made for.
+    capacity: usize,
+    used: Instant,
+}
+
+impl Kept {
+    /// A client whose bounds are not made for fewer partitions, nor for so many that each would crawl.
+    fn client(&mut self, config: &KafkaConfig, partitions: usize) -> Result<Client, String> {
+        let wanted = partitions.max(1);
+        if let Some(held) = self.0.as_mut().filter(|held| (wanted..=wanted * ROOMY).contains(&held.capacity)) {
+            held.used = Instant::now();
+            return Ok(Arc::clone(&held.client));
+        }
+        self.0 = None; // never two at a time
+        let capacity = wanted.next_power_of_two();
+        let client = config.reader(capacity, u64::from(std::process::id()))?;
+        self.0 = Some(Held { client: Arc::clone(&client), capacity, used: Instant::now() });
+        Ok(client)
+    }
+
+    /// Lets go of a client that nobody needed lately.
+    pub(super) fn rest(&mut self) {
+        self.0.take_if(|held| held.used.elapsed() >= IDLE);
+    }
+
+    /// Lets go of it now: it has learned of too many topics.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// A client that fetches from these places on.
 struct Readings {
     client: Client,
     open: Vec<Reading>,
+    assigned: Vec<(Arc<CStr>, i32)>,
+}
+
+impl Drop for Readings {
+    fn drop(&mut self) {
+        self.open.clear();
+        if let Err(fault) = ffi::unassign(&self.client, &self.assigned) {
+            tracing::debug!(fault.words, "partitions that were looked into");
+        }
+    }
 }
 
 impl Readings {
-    fn open(config: &KafkaConfig, places: &[(usize, Place)]) -> Result<Self, String> {
-        let unique = u64::from(std::process::id());
-        let client = config.reader(places.len(), unique)?;
+    fn open(client: Client, places: &[(usize, Place)]) -> Result<Self, String> {
         let mut open = Vec::with_capacity(places.len());
         for (number, (topic, partition, _)) in places {
             let queue = Queue::of_partition(&client, topic, *partition, Box::new(|| ()));
             open.extend(queue.map(|queue| Reading { number: *number, partition: *partition, queue }));
         }
-        let assigned: Vec<_> = places.iter().map(|(_, (topic, p, from))| (Arc::clone(topic), *p, *from, -1)).collect();
-        ffi::assign(&client, &assigned).map_err(|fault| fault.words)?;
-        Ok(Self { client, open })
+        let from: Vec<_> = places.iter().map(|(_, (topic, p, from))| (Arc::clone(topic), *p, *from, -1)).collect();
+        let assigned = from.iter().map(|(topic, partition, ..)| (Arc::clone(topic), *partition)).collect();
+        let readings = Self { client, open, assigned };
+        ffi::assign(&readings.client, &from).map_err(|fault| fault.words)?;
+        Ok(readings)
     }
 
     /// Hands every message to `take` until it has enough of each partition; `false` ends a partition.
-    fn read(mut self, until: Instant, mut take: impl FnMut(usize, i32, ffi::Message<'_>) -> bool) {
+    fn read(mut self, until: Instant, stop: &Stop, mut take: impl FnMut(usize, i32, ffi::Message<'_>) -> bool) {
         let mut room = Room::new(ROOM);
-        while !self.open.is_empty() && Instant::now() < until {
+        while !self.open.is_empty() && !stop.is_set() && Instant::now() < until {
             drop(rdkafka::consumer::BaseConsumer::poll(&self.client, POLL));
             self.open.retain(|reading| {
                 let messages = reading.queue.take(&mut room);
@@ -165,7 +216,7 @@ impl KafkaObserve {
                 _ => first.push((number, place)),
             }
         }
-        while !first.is_empty() && Instant::now() < until {
+        while !first.is_empty() && !self.stop.is_set() && Instant::now() < until {
             let mut again = Vec::new();
             let mut round: Vec<(usize, Place)> = Vec::new();
             for (number, place) in first {
@@ -185,12 +236,13 @@ impl KafkaObserve {
     }
 
     fn read_first(
-        &self,
+        &mut self,
         places: &[(usize, Place)],
         until: Instant,
         answers: &mut [Option<Option<TimedPosition>>],
     ) -> Result<(), String> {
-        Readings::open(&self.config, places)?.read(until, |number, _, message| {
+        let client = self.kept.client(&self.config, places.len())?;
+        Readings::open(client, places)?.read(until, &self.stop, |number, _, message| {
             match message.fault() {
                 None => {
                     let time = message.millis().map(Timestamp::from_millis);
@@ -231,9 +283,9 @@ impl KafkaObserve {
         }
         places[0].1.2 = from;
         let (mut left, mut refused) = (bytes, None);
-        Readings::open(&self.config, &places).map_err(|words| wrong(&words))?.read(
-            until,
-            |_, _, message| match message.fault() {
+        let client = self.kept.client(&self.config, places.len()).map_err(|words| wrong(&words))?;
+        Readings::open(client, &places).map_err(|words| wrong(&words))?.read(until, &self.stop, |_, _, message| {
+            match message.fault() {
                 None => {
                     let record = raw(stream, number, message, usize::MAX);
                     let size = record.payload.as_ref().map_or(0, Vec::len) + record.key.as_ref().map_or(0, Vec::len);
@@ -251,8 +303,8 @@ impl KafkaObserve {
                     refused = Some(fault.words);
                     false
                 }
-            },
-        );
+            }
+        });
         match refused {
             Some(words) if stretch.records.is_empty() => Err(wrong(&words)),
             None if stretch.records.is_empty() && !stretch.at_end => Err(wrong("no answer in time")),

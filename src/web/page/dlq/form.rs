@@ -281,6 +281,7 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
+        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
@@ -290,6 +291,9 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
     rows.extend(run.sent.iter().map(|(stream, n)| (format!("{moved} \u{2192} {stream}"), count(*n))));
     rows.extend(run.skipped.iter().map(|(why, n)| (format!("{}: {}", d.left_out, reason(d, why)), count(*n))));
     let mut notes = run.notes.clone();
+    if run.state == "interrupted" {
+        notes.push(d.interrupted_why.to_owned());
+    }
     if run.unknown_transactions > 0 {
         notes.push(fill(d.not_looked_up, &[("n", &count(run.unknown_transactions))]));
     }
