@@ -2,7 +2,9 @@
 # One static-enough binary on a small Debian, run by a user without rights.
 
 FROM rust:1.95.0-slim-bookworm AS build
-# librdkafka and its TLS are built from source: gcc, make and perl are all that this takes.
+# librdkafka and its TLS are built from source: gcc, make and perl are all that this takes. Their versions are those of
+# the Debian that is named above, with its security updates.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ gcc make perl \
  && rm -rf /var/lib/apt/lists/*
@@ -15,12 +17,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:12.12-slim
 # The authorities that sign the certificates of brokers elsewhere: SASL_SSL and SSL look for them by themselves.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/streamgauge --create-home --shell /usr/sbin/nologin streamgauge
 COPY --from=build /streamgauge /usr/local/bin/streamgauge
-USER streamgauge
+# By number, so that an orchestrator can tell that it is not root.
+USER 10001
 # The default data directory lies in the working directory. What a container is told: a file by --config, and
 # STREAMGAUGE_LISTEN, STREAMGAUGE_DATA_DIR, STREAMGAUGE_PUBLIC_URL, STREAMGAUGE_LOG_FORMAT. It listens on its own
 # loopback until a configuration with [auth] says otherwise (docker-compose.yml shows one).

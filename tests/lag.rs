@@ -7,6 +7,9 @@ mod lag;
 #[allow(dead_code, reason = "shared with the simulation of the engine")]
 mod rng;
 
+#[path = "lag_cases/transactions.rs"]
+mod transactions;
+
 use lag::{Kind, Monitor, World, faults};
 use rng::Rng;
 use streamgauge::model::{GroupPhase, GroupProtocol};
@@ -219,60 +222,6 @@ fn compacted() {
         assert_eq!(seen.settled(), "STOPPED", "seed {seed}: {seen:?}");
         assert!(!reading || seen.known == 8, "what may be read is known, seed {seed}: {seen:?}");
     }
-}
-
-/// Transactions of ten records, one in four aborted.
-fn transactions(world: &mut World, count: i64, pause: i64) {
-    for n in 0..count {
-        let first = world.end();
-        let kind = if n % 4 == 3 { Kind::Aborted } else { Kind::Data };
-        for _ in 0..10 {
-            world.append(kind, world.now);
-            world.now += 20;
-        }
-        world.open = None;
-        world.append(Kind::Marker, world.now);
-        world.now += pause;
-        assert!(world.end() == first + 11);
-    }
-}
-
-#[test]
-fn transactional() {
-    let mut world = World::new();
-    transactions(&mut world, 401, 1_000);
-    // A consumer that commits the last record plus one stands before the marker.
-    world.committed = Some(world.end() - 1);
-    let idle = |w: &mut World| w.run(30, 0.0, |_| {});
-    let seen = watch(&mut Monitor::new(true), &mut world, 8, idle);
-    assert_eq!((seen.known, seen.states[0], seen.states[7]), (8, "OK", "IDLE"), "{seen:?}");
-    // Without the right to read it cannot be told from a message: neither an alarm nor a number.
-    let mut world = World::new();
-    transactions(&mut world, 401, 1_000);
-    world.committed = Some(world.end() - 1);
-    let mut monitor = Monitor::new(false);
-    for _ in 0..20 {
-        let view = monitor.poll(&world);
-        let state = row(&view).state;
-        assert!(matches!(state, LagState::Warming | LagState::Unknown), "{state:?}");
-        idle(&mut world);
-    }
-    // An open transaction: nothing can be read now, and from now on markers are known to be there.
-    let open = world.end();
-    world.committed = Some(open);
-    world.open = Some(open);
-    for _ in 0..5 {
-        world.append(Kind::Data, world.now);
-    }
-    let seen = watch(&mut monitor, &mut world, 3, idle);
-    assert_eq!((seen.settled(), seen.reasons[1], seen.known), ("OK", "lag.reason.open_transaction", 3), "{seen:?}");
-    let seen = watch(&mut monitor, &mut world, 40, idle);
-    assert_eq!(seen.reasons[39], "lag.reason.lagging.transaction", "{seen:?}");
-    world.open = None;
-    world.append(Kind::Marker, world.now);
-    world.committed = Some(world.end() - 1);
-    let seen = watch(&mut monitor, &mut world, 8, idle);
-    assert_eq!((seen.states[7], seen.reasons[7], seen.known), ("OK", "lag.reason.marker_tail", 0), "{seen:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Any record becomes exactly one event whose texts lie in the arena. `cargo +nightly fuzz run decode`.
+//! Any record becomes exactly one event whose texts lie in the arena. `tests/tools/fuzz 300 decode`.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Any headers make a letter, and a copy of it that can be read again; nothing masked shows. `cargo +nightly fuzz run letter`.
+//! Any headers make a letter, and a copy of it that can be read again; nothing masked shows. `tests/tools/fuzz 300 letter`.
 #![no_main]
 
 use std::sync::LazyLock;

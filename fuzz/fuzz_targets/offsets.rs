@@ -1,4 +1,4 @@
-//! Any record of the offsets topic is understood, refused or counted. `cargo +nightly fuzz run offsets`.
+//! Any record of the offsets topic is understood, refused or counted. `tests/tools/fuzz 300 offsets`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

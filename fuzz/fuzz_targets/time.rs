@@ -1,4 +1,4 @@
-//! Where a text is RFC 3339 to both of us, jiff and we mean the same microsecond. `cargo +nightly fuzz run time`.
+//! Where a text is RFC 3339 to both of us, jiff and we mean the same microsecond. `tests/tools/fuzz 300 time`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

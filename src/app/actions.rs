@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::brokers::Clusters;
+use super::interrupted::{StoredRun, forget, interrupted, remember, view};
 use super::redrive::parts;
 use super::watchers::{Peeks, rules};
 use crate::broker::Boxed;
@@ -20,7 +21,7 @@ use crate::model::Input;
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
 use crate::snapshot::{PeekQuestion, Peeked, RedriveView, TransactionKey, TransactionView};
-use crate::store::{AuditEntry, AuditLog};
+use crate::store::{AuditEntry, AuditLog, KeepStore};
 use crate::web::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal, Transactions};
 
 /// Longest wait for a peek: below the timeout of a request.
@@ -54,6 +55,7 @@ pub(super) struct LetterActions {
     pub peeks: Peeks,
     pub lookups: Asker<Lookup, Vec<Option<bool>>>,
     pub audit: Arc<dyn AuditLog>,
+    pub kept: Arc<dyn KeepStore>,
     pub runtime: Handle,
     /// The newest run by cluster and stream.
     pub runs: Mutex<HashMap<(String, String), Run>>,
@@ -69,13 +71,27 @@ pub(super) struct Run {
 impl Run {
     fn is_over(&self) -> bool {
         // A run that is gone without its last word has died: its thread's panic was reported.
-        matches!(self.view.borrow().state, "done" | "cancelled" | "failed") || self.view.has_changed().is_err()
+        matches!(self.view.borrow().state, "done" | "cancelled" | "failed" | "interrupted")
+            || self.view.has_changed().is_err()
     }
 }
 
 impl LetterActions {
     fn runs(&self) -> MutexGuard<'_, HashMap<(String, String), Run>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs that a stop of the process interrupted are shown, and can be resumed.
+    pub(super) fn find_interrupted(&self) {
+        let clusters = self.config.clusters.iter().map(|c| c.name.as_str());
+        let found = interrupted(clusters, &*self.kept, &*self.audit, wall());
+        let runs = found.into_iter().take(RUNS.0).map(|run| {
+            let key = (run.plan.cluster.clone(), run.plan.stream.clone());
+            // Nobody sends: a run without a thread is over.
+            let (_, shown) = watch::channel(view(&run));
+            (key, Run { plan: run.plan, reins: Reins::default(), view: shown })
+        });
+        self.runs().extend(runs);
     }
 
     fn begin(&self, who: &str, plan: RedrivePlan, dry_run: bool) -> Result<(), Refusal> {
@@ -102,9 +118,11 @@ impl LetterActions {
             dry_run,
             ..RedriveView::default()
         }));
+        let id = uuid::Uuid::now_v7().to_string();
+        let stored = StoredRun { run: id.clone(), by: who.to_owned(), plan: plan.clone(), noted: false };
         let reins = Reins::default();
         let run = RedriveLoop {
-            run: uuid::Uuid::now_v7().to_string(),
+            run: id.clone(),
             options,
             observe,
             mover,
@@ -118,12 +136,22 @@ impl LetterActions {
             now: wall,
         };
         // Not supervised: it is a user's task, ends by itself, and a stop of the process leaves it resumable.
+        if !dry_run {
+            remember(&*self.kept, &stored).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        }
+        let (kept, ended) = (Arc::clone(&self.kept), key.clone());
         let spawned = std::thread::Builder::new().name("redrive".into()).spawn(move || {
             if let Err(error) = run.run() {
                 tracing::warn!(%error, "a redrive ended early");
             }
+            if !dry_run {
+                forget(&*kept, &ended.0, &ended.1);
+            }
         });
-        spawned.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        if let Err(error) = spawned {
+            forget(&*self.kept, &key.0, &key.1);
+            return Err(Refusal::Unavailable(error.to_string()));
+        }
         runs.insert(key, Run { plan, reins, view });
         Ok(())
     }
@@ -184,6 +212,17 @@ impl DlqActions for LetterActions {
     ) -> Boxed<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let unknown = || Refusal::Unknown(format!("no redrive of {stream} is going on"));
+            if step == RedriveStep::Resume {
+                let key = (cluster.to_owned(), stream.to_owned());
+                let plan = self
+                    .runs()
+                    .get(&key)
+                    .filter(|run| run.view.borrow().state == "interrupted")
+                    .map(|run| run.plan.clone());
+                if let Some(plan) = plan {
+                    return self.begin(who, plan, false);
+                }
+            }
             let reins = {
                 let runs = self.runs();
                 let run = runs.get(&(cluster.to_owned(), stream.to_owned())).filter(|run| !run.is_over());

@@ -8,8 +8,10 @@ use tokio::sync::watch;
 use super::StartError;
 use super::watchers::{rules, watched};
 use crate::broker::embedded::{EmbeddedLog, LogOptions};
-use crate::broker::kafka::{KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaWrite, Watched};
-use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Write};
+use crate::broker::kafka::{
+    KafkaCommit, KafkaConfig, KafkaInspect, KafkaObserve, KafkaRead, KafkaTail, KafkaWrite, Watched,
+};
+use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read, ReadContext, Stop, Tail, Write};
 use crate::config::{ClusterConfig, ClusterKind, Config};
 use crate::decode::Spares;
 use crate::demo::Begin;
@@ -79,7 +81,7 @@ impl Clusters {
     /// # Errors
     /// [`StartError::Config`]: a pattern or a property that cannot work.
     pub(super) fn observer(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Observe>, StartError> {
-        self.observer_of(config, cluster, watched(&rules(config, cluster)?))
+        self.observer_of(config, cluster, watched(&rules(config, cluster)?, &config.streams_of(&cluster.name)))
     }
 
     /// The same, also of the topics that are `watched` although no group has committed on them.
@@ -153,6 +155,14 @@ impl Clusters {
             )?;
         }
         Ok(healths)
+    }
+}
+
+/// Reads the broker's own log of commits; `None`: this kind has none.
+pub(super) fn tail(cluster: &ClusterConfig) -> Option<Result<Box<dyn Tail>, String>> {
+    match cluster.kind {
+        ClusterKind::Embedded => None,
+        ClusterKind::Kafka => Some(KafkaTail::new(kafka(cluster)).map(|tail| Box::new(tail) as Box<dyn Tail>)),
     }
 }
 

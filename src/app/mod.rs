@@ -6,6 +6,7 @@
 
 mod actions;
 mod brokers;
+mod interrupted;
 mod program;
 mod redrive;
 mod watchers;
@@ -27,18 +28,17 @@ use crate::config::{Config, pattern};
 use crate::decode::Spares;
 use crate::demo;
 use crate::engine::{Engine, EngineConfig, Restore};
-use crate::loops::{self, EngineLoop, Keeper, KeeperState, LagLoop, StatusLoop, Ticker};
+use crate::loops::{self, EngineLoop, Keeper, KeeperState, StatusLoop, Ticker};
 use crate::model::{Input, SourceState, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::desk::desk;
 use crate::run::supervise::{Stage, Supervisor};
-use crate::snapshot::Snapshot;
 use crate::store::{Ledger, RedbState, StateStore, StoreError};
 use crate::telemetry::{self, Metrics};
 use crate::web::{Actions, Auth, BindError, LagMetrics, Server, Status, Transactions, WebConfig, WebContext};
 use actions::LetterActions;
 use brokers::Clusters;
-use watchers::{Boards, peek_desks};
+use watchers::{Boards, before, peek_desks};
 
 /// After the first signal the process ends within this, whatever hangs.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -107,27 +107,19 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let spares = Spares::default();
     let (keeper, keeper_input) = sync_channel(1);
     let (samples, samples_input) = sync_channel(SAMPLE_QUEUE);
-    let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+    let before = Arc::new(before(&config, &*ledger));
+    let (snapshot, snapshots) = watch::channel(Arc::clone(&before));
     let (durable, durables) = watch::channel(stored.durable);
     let (positions, durable_positions) = watch::channel(Arc::new(engine.positions()));
     let (keeper_state, keeper_states) = watch::channel(KeeperState::default());
     let mut base = base_status(&config, demo_plan.is_some());
     let (status, statuses) = watch::channel(Arc::new(base.clone()));
-    let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
-    let (lag, lags) = watch::channel(Arc::new(LagLoop::empty(&kinds)));
-    let (dlq, letters) = watch::channel(Arc::default());
+    let (lag, lags) = watch::channel(Arc::clone(&before.lag));
+    let (dlq, letters) = watch::channel(Arc::clone(&before.dlq));
     let keeper_busy = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::new(&telemetry.meter());
 
     let publish = clusters.publish(&config)?;
-    let traffic = match (demo_plan, &publish) {
-        (Some(plan), Some(publish)) => {
-            let begin = clusters.demo_begins(engine_was_fresh);
-            let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
-            Some(runtime.block_on(demo::begin(Arc::clone(&publish.write), plan.seed, rate, begin, wall)))
-        }
-        _ => None,
-    };
     let context = WebContext {
         snapshot: snapshots,
         durable: durables,
@@ -147,15 +139,26 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         peeks,
         lookups: asker,
         audit: ledger.clone(),
+        kept: ledger.clone(),
         runtime: runtime.handle().clone(),
         runs: Mutex::default(),
     });
+    actions.find_interrupted();
     let awake = Arc::new(input.clone());
     let (asker, transactions) = actions::transactions(&awake);
     let reach = (Actions(Some(actions)), asker);
     let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     base.origin = program::origin(&config, address);
+    // Only once there is somewhere to show it.
+    let traffic = match (demo_plan, &publish) {
+        (Some(plan), Some(publish)) => {
+            let begin = clusters.demo_begins(engine_was_fresh);
+            let rate = f64::from(plan.rate) / demo::TRANSACTIONS_PER_SECOND;
+            Some(runtime.block_on(demo::begin(Arc::clone(&publish.write), plan.seed, rate, begin, wall)))
+        }
+        _ => None,
+    };
     let streams = server.live_streams();
     telemetry::metrics::observe(&telemetry.meter(), move || observed.borrow().clone(), streams);
 
@@ -220,10 +223,9 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         },
     )?;
     drop(samples);
-    let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger, stop: stop_read.clone() };
+    let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger.clone(), counts: ledger, stop: stop_read.clone() };
     clusters.watch(&mut supervisor, &config, desks, &boards)?;
-    let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
-    let asked = stop_read.clone();
+    let (asked, ticker) = (stop_read.clone(), Ticker { out: input, now: wall, stop: stop_read.clone() });
     supervisor.thread(
         "ticker",
         Stage::Read,

@@ -1,21 +1,23 @@
 //! Who watches groups and dead letters: a thread per cluster, with one connection for both.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use super::StartError;
-use super::brokers::Clusters;
+use super::brokers::{Clusters, tail};
 use crate::broker::Stop;
-use crate::config::{ClusterConfig, Config};
+use crate::config::{ClusterConfig, Config, pattern};
 use crate::dlq::{self, Board, Mask, NameClass, Rules};
-use crate::loops::{DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
+use crate::loops::{Commits, CommitsLoop, DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
+use crate::model::{Role, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{DlqBoard, LagBoard, PeekQuestion, Snapshot};
-use crate::store::{AuditLog, TimesFile};
+use crate::store::{AuditLog, KeepStore, TimesFile};
 
 /// Peeks that wait per cluster: people, not programs.
 const PEEKS: usize = 16;
@@ -26,6 +28,7 @@ pub(super) struct Boards {
     pub dlq: watch::Sender<Arc<DlqBoard>>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub audit: Arc<dyn AuditLog>,
+    pub counts: Arc<dyn KeepStore>,
     pub stop: Stop,
 }
 
@@ -41,6 +44,16 @@ pub(super) fn peek_desks(config: &Config) -> (Peeks, PeekDesks) {
         ((cluster.name.clone(), asker), questions)
     });
     made.unzip()
+}
+
+/// What is shown before the first survey: the clusters, and their counters as they were stored.
+pub(super) fn before(config: &Config, counts: &dyn KeepStore) -> Snapshot {
+    let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
+    if !config.lag.enabled {
+        return Snapshot { lag: Arc::new(LagLoop::empty(&kinds)), ..Snapshot::default() };
+    }
+    let dlq = DlqKeeper::stored(kinds.iter().map(|(name, _)| name.as_str()), counts);
+    Snapshot { lag: Arc::new(LagLoop::stored(&kinds, counts)), dlq: Arc::new(dlq), ..Snapshot::default() }
 }
 
 impl Clusters {
@@ -64,6 +77,9 @@ impl Clusters {
                 spec: config.lag.clone(),
                 streams: config.streams_of(&cluster.name),
                 times: times.clone(),
+                commits: commits(supervisor, config, cluster, &boards.stop)?,
+                push: None,
+                counts: Some(Arc::clone(&boards.counts)),
                 letters: Some(letters(config, cluster, questions, boards)?),
                 snapshots: boards.snapshots.clone(),
                 slot,
@@ -86,16 +102,56 @@ impl Clusters {
     }
 }
 
+/// Starts the reader of the broker's own log of commits, where it is wanted and there is one.
+fn commits(
+    supervisor: &mut Supervisor,
+    config: &Config,
+    cluster: &ClusterConfig,
+    stop: &Stop,
+) -> Result<Option<Commits>, StartError> {
+    let Some(tail) = tail(cluster).filter(|_| config.lag.offsets_topic) else { return Ok(None) };
+    let out = Commits::default();
+    let reader = CommitsLoop {
+        cluster: cluster.name.clone(),
+        tail: tail.map_err(StartError::Config)?,
+        rows: config.lag.rows,
+        out: out.clone(),
+        stop: stop.clone(),
+    };
+    let asked = stop.clone();
+    supervisor.thread(
+        &format!("commits-{}", cluster.name),
+        Stage::Read,
+        move || asked.set(),
+        move || {
+            reader.run();
+            Ok(())
+        },
+    )?;
+    Ok(Some(out))
+}
+
 /// Which streams of a cluster hold dead letters.
 pub(super) fn rules(config: &Config, cluster: &ClusterConfig) -> Result<Rules, StartError> {
     dlq_rules(&config.dlq, &config.streams_of(&cluster.name)).map_err(|e| StartError::Config(format!("[dlq]: {e}")))
 }
 
-/// Streams that are surveyed although no group has committed on them: dead letters, and what redrives remember.
-pub(super) fn watched(rules: &Rules) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+/// Streams that are surveyed although no group has committed on them: dead letters, what redrives remember, and lag
+/// events.
+pub(super) fn watched(rules: &Rules, streams: &[StreamSpec]) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
     let rules = rules.clone();
+    let (mut told, mut patterns) = (HashSet::new(), Vec::new());
+    for spec in streams.iter().filter(|s| s.role == Role::Lag) {
+        match &spec.name {
+            StreamName::Exact(name) => drop(told.insert(name.clone())),
+            // The configuration was refused if it does not compile.
+            StreamName::Pattern(text) => patterns.extend(pattern(text)),
+        }
+    }
     Arc::new(move |name| {
         rules.exact.contains(name)
+            || told.contains(name)
+            || patterns.iter().any(|p| p.is_match(name))
             || rules.patterns.is_match(name)
             || name.starts_with(dlq::OWN_PREFIX)
             || (rules.conventions
@@ -117,8 +173,11 @@ fn letters(
         reader: Reader::new(&streams, Arc::new(config.limits.clone())),
         peek: config.dlq.peek,
         mask: Mask::new(&config.dlq.mask).map_err(|e| StartError::Config(format!("[dlq] mask: {e}")))?,
+        interrupted: Vec::new(),
+        stands: boards.lag.subscribe(),
         peeks,
         audit: Arc::clone(&boards.audit),
+        counts: Some(Arc::clone(&boards.counts)),
         out: boards.dlq.clone(),
         now: wall,
     })

@@ -20,6 +20,7 @@
 
 pub mod embedded;
 pub mod kafka;
+mod names;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,6 +35,8 @@ use crate::decode::Spares;
 use crate::model::{
     DecodeReason, Input, Limits, Positions, StreamSpec, Survey, TimeQuestion, TimedPosition, Timestamp,
 };
+
+pub use names::GroupNames;
 
 /// Asks threads to stop. Cloned freely; once set it stays set.
 #[derive(Clone, Debug, Default)]
@@ -268,6 +271,11 @@ pub struct Stretch {
 /// Watches groups and logs of one cluster. One thread owns it and calls it on a schedule: never because of a page
 /// or a scrape. Needs rights to describe only, except where a method says so.
 pub trait Observe: Send {
+    /// Once `stop` is set nothing is waited for any more: what goes on ends soon, with what it has by then.
+    fn ends_with(&mut self, stop: Stop) {
+        let _ = stop;
+    }
+
     /// Groups, members, committed positions, then begins and ends of logs. Blocking, within `deadline`;
     /// what is not answered by then is `None` with a reason, the rest is kept.
     fn survey(&mut self, deadline: Duration) -> Survey;
@@ -293,6 +301,27 @@ pub trait Observe: Send {
         bytes: usize,
         deadline: Duration,
     ) -> Result<Stretch, String>;
+}
+
+/// One record of the broker's own log of commits, not yet decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedCommit<'a> {
+    /// What it is of.
+    pub key: &'a [u8],
+    /// `None`: it is gone.
+    pub value: Option<&'a [u8]>,
+    /// Record time.
+    pub time: Option<Timestamp>,
+}
+
+/// Reads the log in which a broker itself writes down what groups commit. One thread owns it.
+pub trait Tail: Send {
+    /// Hands out what is new, in order per partition and committed only; waits at most `wait` for the first of it.
+    /// The first call, and the one after an error, begins near the end: what lay between was missed.
+    ///
+    /// # Errors
+    /// In words for an operator; a right that is missing begins with "no right". Try again after a pause.
+    fn read(&mut self, wait: Duration, take: &mut dyn FnMut(LoggedCommit<'_>)) -> Result<usize, String>;
 }
 
 /// Why a step of a redrive was not acknowledged. It may have been made all the same, never in part: ask for the

@@ -1,7 +1,7 @@
 //! `[dlq]`: how dead letters are found, shown and redriven.
 
 use super::read::{Table, Text};
-use super::stream::pattern;
+use super::stream::{PATTERN_FORM, pattern};
 use crate::model::DlqSpec;
 
 /// What a group's name looks like, for messages.
@@ -15,9 +15,9 @@ pub(super) fn read_dlq(table: &Table<'_>) -> DlqSpec {
             match pattern(&text.text) {
                 Ok(_) if !text.text.is_empty() => texts.push(text.text),
                 // An empty pattern matches every name: nobody means that.
-                Ok(_) => table.reader.refuse(&text.key, &text.at, "is empty", "a regular expression"),
+                Ok(_) => table.reader.refuse(&text.key, &text.at, "is empty", PATTERN_FORM),
                 Err(why) => {
-                    table.reader.refuse(&text.key, &text.at, format!("not a regular expression: {why}"), "");
+                    table.reader.refuse(&text.key, &text.at, format!("not a regular expression: {why}"), PATTERN_FORM);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::read::Table;
-use super::stream::pattern;
+use super::stream::{PATTERN_FORM, pattern};
 use super::units::{DURATION_FORM, duration, show_duration};
 use crate::model::LagSpec;
 
@@ -32,12 +32,6 @@ pub(super) fn read_lag(table: &Table<'_>) -> LagSpec {
         groups: size("groups", default.groups),
         rows: size("rows", default.rows),
     };
-    if spec.offsets_topic {
-        table.warn(
-            "offsets_topic",
-            "this version does not read the offsets topic: groups are asked for, every `interval`",
-        );
-    }
     table.finish();
     spec
 }
@@ -58,7 +52,7 @@ fn patterns(table: &Table<'_>, key: &'static str) -> Vec<String> {
     }
     for text in &texts {
         if let Err(why) = pattern(&text.text) {
-            table.reader.refuse(&text.key, &text.at, format!("not a regular expression: {why}"), "");
+            table.reader.refuse(&text.key, &text.at, format!("not a regular expression: {why}"), PATTERN_FORM);
         }
     }
     texts.into_iter().map(|t| t.text).collect()

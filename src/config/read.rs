@@ -125,6 +125,11 @@ impl<'a> Table<'a> {
         self.map?.get(key)
     }
 
+    /// Takes these keys, separated by blanks, without reading them.
+    pub fn accept(&self, keys: &'static str) {
+        self.known.borrow_mut().extend(keys.split_ascii_whitespace());
+    }
+
     /// True where the key is written, whatever its value.
     pub fn has(&self, key: &str) -> bool {
         self.map.is_some_and(|m| m.contains_key(key))

@@ -78,6 +78,8 @@ impl Default for MetricsConfig {
 
 /// Exporters whose metric names can be offered as well.
 const COMPAT: [&str; 2] = ["kafka-lag-exporter", "kafka_exporter"];
+/// What `users_file` holds, for messages.
+const USERS_FORM: &str = "a file with a line name:argon2hash:role for each user; role = read, act or admin";
 /// Why `https` is refused for OTLP.
 const OTLP_FORM: &str = "http://HOST:PORT of an OTLP gRPC receiver (a collector beside us speaks TLS for us)";
 
@@ -85,7 +87,7 @@ pub(super) fn read_auth(table: &Table<'_>) -> AuthConfig {
     let users_file = table.text("users_file").map(|text| {
         let path = table.reader.path.parent().unwrap_or(Path::new("")).join(&text.text);
         if let Err(e) = Auth::from_file(&path) {
-            table.refuse("users_file", e.to_string(), "");
+            table.refuse("users_file", e.to_string(), USERS_FORM);
         }
         path
     });
@@ -110,6 +112,9 @@ pub(super) fn read_trace(table: &Table<'_>) -> TraceConfig {
             .number("max_spans_per_second", 0, 1_000_000)
             .unwrap_or(default.max_spans_per_second),
     };
+    if table.exists() {
+        table.warn("", "this version does not act on [trace]: no trace of a transaction is exported");
+    }
     table.finish();
     config
 }
@@ -159,11 +164,26 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
     config
 }
 
+/// Keys of `[[channel]]` and `[[rule]]`. Of those only the names are checked yet.
+const LATER: [(&str, &str); 2] = [
+    ("channel", "name kind url locale allow secret headers rate fallback"),
+    (
+        "rule",
+        "name enabled metric match above below in above_ratio below_ratio baseline burn quantile clear_at for window \
+         min_count by keep_firing no_data repeat labels summary runbook_url severity channels",
+    ),
+];
+
 /// Sections that the contract names and a later version acts on: accepted, with a warning.
 pub(super) fn read_later(root: &Table<'_>) {
-    for key in ["channel", "rule"] {
-        if !root.tables(key).is_empty() {
+    for (key, names) in LATER {
+        let tables = root.tables(key);
+        if !tables.is_empty() {
             root.warn(key, format!("this version does not act on [[{key}]]: no alert is sent"));
+        }
+        for table in tables {
+            table.accept(names);
+            table.finish();
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn read_cluster_name<'c>(table: &Table<'_>, clusters: &'c [ClusterCon
 fn read_name(table: &Table<'_>) -> Option<StreamName> {
     let (name, search) = (table.text("name"), table.text("pattern"));
     if table.has("name") && table.has("pattern") {
-        table.refuse("pattern", "a [[stream]] has a name or a pattern, not both", "");
+        table.refuse("pattern", "a [[stream]] has a name or a pattern, not both", "one of them");
         return None;
     }
     if !table.has("name") && !table.has("pattern") {
@@ -98,12 +98,14 @@ fn read_name(table: &Table<'_>) -> Option<StreamName> {
     match pattern(&search) {
         Ok(_) => Some(StreamName::Pattern(search)),
         Err(why) => {
-            table.refuse("pattern", format!("not a regular expression: {why}"), "");
+            table.refuse("pattern", format!("not a regular expression: {why}"), PATTERN_FORM);
             None
         }
     }
 }
 
+/// What a pattern looks like, for messages.
+pub(super) const PATTERN_FORM: &str = "a regular expression, as '^shop\\.' is one";
 const START_FORM: &str = "latest, earliest or a time (RFC 3339, \"2026-11-22T10:00:00Z\")";
 
 fn start(text: &str) -> Option<Start> {
@@ -134,7 +136,7 @@ fn read_format(table: &Table<'_>, kafka: bool) -> Format {
         (Some(Some(format)), None) => format,
         (None, None) => Format::Auto,
         (Some(None), None) => {
-            table.refuse("format", "needs a [stream.map]; `sample STREAM` prints one", "");
+            table.refuse("format", "needs a [stream.map]; `sample STREAM` prints one", "auto event cloudevents opaque");
             Format::Auto
         }
         (Some(Some(format)), Some(_)) => {

@@ -27,7 +27,7 @@ mod value;
 pub use batch::{BATCH_EVENTS, BATCH_TEXT_BYTES, BatchBuilder, Spares};
 pub use headers::Header;
 pub use offsets_topic::{
-    ClassicGroup, CommitKey, CommitValue, OffsetsFault, OffsetsRecord, OffsetsTopic, SeenCommit, decode_offsets,
+    ClassicGroup, CommitKey, CommitValue, OffsetsFault, OffsetsRecord, OffsetsTopic, decode_offsets,
 };
 pub use suggest::suggest_mapping;
 pub use time::parse as parse_time;

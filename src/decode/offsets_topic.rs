@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::Timestamp;
+use crate::model::{SeenCommit, Timestamp};
 
 /// One record of the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,21 +263,6 @@ impl<'a> Bytes<'a> {
         }
         Ok(())
     }
-}
-
-/// A commit as it was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenCommit {
-    /// Group.
-    pub group: Arc<str>,
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Partition.
-    pub partition: u32,
-    /// The next position that the group will read; `None`: the commit is gone.
-    pub next: Option<u64>,
-    /// When it was committed; for one that is gone, the time of that record where it has one.
-    pub at: Option<Timestamp>,
 }
 
 /// The newest commits of one group by topic and partition: next position, and when.

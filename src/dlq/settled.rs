@@ -46,7 +46,14 @@ pub struct Settled {
     incarnation: String,
     chunks: BTreeMap<(u32, u64), Chunk>,
     touched: BTreeSet<(u32, u64)>,
+    /// Copies sent that chunks told of which are gone.
+    gone: u64,
+    /// Keys of records that say nothing any more: of positions that left the log, or of an earlier incarnation.
+    expired: BTreeSet<Vec<u8>>,
 }
+
+/// Keys of expired records that are remembered; further ones are found by the next run.
+const EXPIRED: usize = 10_000;
 
 impl Settled {
     /// Nothing yet.
@@ -57,10 +64,20 @@ impl Settled {
 
     /// Takes a record of the marker stream, in order. False: it is none of ours, or of another incarnation.
     pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        let Some(at) = self.place(key) else { return false };
+        let Some((incarnation, partition, chunk)) = place(key) else { return false };
+        if incarnation != self.incarnation {
+            // Without incarnations nobody knows which log is meant.
+            if incarnation.is_empty() || self.incarnation.is_empty() || value.is_none() {
+                self.expired.remove(key);
+            } else if self.expired.len() < EXPIRED {
+                self.expired.insert(key.to_vec());
+            }
+            return false;
+        }
+        let at = (partition, chunk);
         match value {
             None => {
-                self.chunks.remove(&at);
+                self.drop_chunk(at);
                 true
             }
             Some([VERSION, bits @ ..]) if bits.len() == WORDS * 16 => {
@@ -73,11 +90,35 @@ impl Settled {
         }
     }
 
-    fn place(&self, key: &[u8]) -> Option<(u32, u64)> {
-        let rest = std::str::from_utf8(key).ok()?.strip_prefix("v1|")?;
-        let (rest, chunk) = rest.rsplit_once('|')?;
-        let (incarnation, partition) = rest.rsplit_once('|')?;
-        (incarnation == self.incarnation).then_some((partition.parse().ok()?, chunk.parse().ok()?))
+    fn key(&self, (partition, chunk): (u32, u64)) -> Vec<u8> {
+        format!("v1|{}|{partition}|{chunk}", self.incarnation).into_bytes()
+    }
+
+    fn drop_chunk(&mut self, at: (u32, u64)) {
+        let gone = self.chunks.remove(&at);
+        self.gone += gone.map_or(0, |c| c.sent.iter().map(|w| u64::from(w.count_ones())).sum());
+        self.touched.remove(&at);
+    }
+
+    /// Forgets the chunks of a partition whose positions all lie before `start`, where the log begins now.
+    pub fn expire(&mut self, partition: u32, start: u64) {
+        let old: Vec<(u32, u64)> =
+            self.chunks.range((partition, 0)..(partition, start / CHUNK)).map(|(at, _)| *at).collect();
+        for at in old {
+            self.drop_chunk(at);
+            if self.expired.len() < EXPIRED {
+                self.expired.insert(self.key(at));
+            }
+        }
+    }
+
+    /// At most `most` keys of records that say nothing any more, to be deleted from the stream of markers.
+    pub fn take_expired(&mut self, most: usize) -> Vec<Vec<u8>> {
+        let taken: Vec<Vec<u8>> = self.expired.iter().take(most).cloned().collect();
+        for key in &taken {
+            self.expired.remove(key);
+        }
+        taken
     }
 
     /// Notes what became of a letter.
@@ -104,20 +145,19 @@ impl Settled {
 
     /// The records to write for what was marked since the last call: key and value.
     pub fn take_touched(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let record = |(partition, chunk): (u32, u64)| {
-            let key = format!("v1|{}|{partition}|{chunk}", self.incarnation).into_bytes();
-            let bits = self.chunks.get(&(partition, chunk)).cloned().unwrap_or_default();
-            let words = bits.sent.iter().chain(&bits.passed).flat_map(|w| w.to_le_bytes());
-            (key, [VERSION].into_iter().chain(words).collect())
-        };
         let touched = std::mem::take(&mut self.touched);
+        let record = |at: (u32, u64)| {
+            let bits = self.chunks.get(&at).cloned().unwrap_or_default();
+            let words = bits.sent.iter().chain(&bits.passed).flat_map(|w| w.to_le_bytes());
+            (self.key(at), [VERSION].into_iter().chain(words).collect())
+        };
         touched.into_iter().map(record).collect()
     }
 
-    /// Copies that were sent, over all partitions.
+    /// Copies that were sent, over all partitions, those that expired since they were loaded included.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.chunks.values().flat_map(|c| c.sent).map(|w| u64::from(w.count_ones())).sum()
+        self.gone + self.chunks.values().flat_map(|c| c.sent).map(|w| u64::from(w.count_ones())).sum::<u64>()
     }
 
     /// How many letters of a partition are settled with `from <= position < to`.
@@ -143,6 +183,14 @@ impl Settled {
         };
         chunks.map(count).sum()
     }
+}
+
+/// Incarnation, partition and chunk that a key names; `None`: it is no key of a chunk.
+fn place(key: &[u8]) -> Option<(&str, u32, u64)> {
+    let rest = std::str::from_utf8(key).ok()?.strip_prefix("v1|")?;
+    let (rest, chunk) = rest.rsplit_once('|')?;
+    let (incarnation, partition) = rest.rsplit_once('|')?;
+    Some((incarnation, partition.parse().ok()?, chunk.parse().ok()?))
 }
 
 fn place_in(position: u64) -> (usize, u64) {
@@ -199,6 +247,33 @@ mod tests {
         assert!(!new.load(&key, Some(&value)));
         assert_eq!(new.fate(0, 5), None);
         assert!(old.load(&key, None), "a tombstone forgets");
-        assert_eq!(old.fate(0, 5), None);
+        assert_eq!((old.fate(0, 5), old.sent()), (None, 1), "what was sent stays sent");
+        assert_eq!((new.take_expired(9), new.take_expired(9)), (vec![key.clone()], Vec::new()), "it buries the other");
+        new.load(&key, Some(&value));
+        new.load(&key, None);
+        assert!(new.take_expired(9).is_empty(), "it is buried already");
+        let mut nameless = Settled::new("");
+        assert!(!nameless.load(&key, Some(&value)) && nameless.take_expired(9).is_empty());
+        assert!(!new.load(b"v1|audit|run|end", Some(b"{}")) && new.take_expired(9).is_empty(), "no chunk");
+    }
+
+    #[test]
+    fn what_left_the_log_leaves_the_markers() {
+        let mut settled = Settled::new("id");
+        for (partition, at) in [(0, 5), (0, CHUNK), (0, 2 * CHUNK), (1, 5)] {
+            settled.mark(partition, at, Fate::Sent);
+        }
+        let written = settled.take_touched();
+        settled.expire(0, CHUNK - 1);
+        assert!(settled.take_expired(9).is_empty(), "a chunk with a position that is still there stays");
+        settled.expire(0, 2 * CHUNK);
+        let expired = settled.take_expired(9);
+        assert_eq!(expired, [written[0].0.clone(), written[1].0.clone()]);
+        assert_eq!((settled.fate(0, 5), settled.fate(0, 2 * CHUNK), settled.sent()), (None, Some(Fate::Sent), 4));
+        // Whoever reads the log then finds what is left.
+        let mut read = Settled::new("id");
+        written.iter().for_each(|(key, value)| assert!(read.load(key, Some(value))));
+        expired.iter().for_each(|key| assert!(read.load(key, None)));
+        assert_eq!((read.from(0, 0), read.from(1, 0), read.sent()), (1, 1, 4));
     }
 }

@@ -11,8 +11,6 @@ const APART: i64 = 2_400_000;
 const KEPT: i64 = 3_600 * MICROS_PER_SECOND;
 /// Points of the trend.
 const TREND: usize = 60;
-/// An inflow per minute needs at least so much time between its samples.
-const LEAST_RATE: i64 = 10 * MICROS_PER_SECOND;
 
 /// What a survey says of one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,17 +53,25 @@ struct Sample {
 pub struct Tracked {
     /// Partitions by number, as last known.
     pub partitions: BTreeMap<u32, Facts>,
-    /// Arrived since we watch.
+    /// Arrived since it was first watched.
     pub inflow: u64,
-    /// Handled since we watch.
+    /// Handled since then.
     pub redriven: u64,
     /// Lost to retention before anybody handled them.
     pub expired: u64,
+    /// It goes on from what was stored: no sight is the first.
+    resumed: bool,
     samples: VecDeque<Sample>,
     trend: VecDeque<Option<f32>>,
 }
 
 impl Tracked {
+    /// Goes on from stored facts and counters: inflow, redriven, expired.
+    pub fn resume(&mut self, partitions: BTreeMap<u32, Facts>, (inflow, redriven, expired): (u64, u64, u64)) {
+        (self.partitions, self.resumed) = (partitions, true);
+        (self.inflow, self.redriven, self.expired) = (inflow, redriven, expired);
+    }
+
     /// The topic was made anew: what lies there now arrived since.
     pub fn made_anew(&mut self) {
         for facts in self.partitions.values_mut() {
@@ -80,7 +86,7 @@ impl Tracked {
             Some(old) if new.end >= old.end => *old,
             // Records that were taken back (an election that was not clean) or a topic made anew without an id.
             Some(_) => Facts::default(),
-            None if self.samples.is_empty() => {
+            None if self.samples.is_empty() && !self.resumed => {
                 // First sight: what lies there is no inflow. What the group's position shows to be lost was lost, whenever that was.
                 Facts { start: new.start.min(new.committed.unwrap_or(new.start)), ..new }
             }
@@ -91,7 +97,15 @@ impl Tracked {
         let handled_to = old.committed.unwrap_or(0).max(old.start);
         let gone_to = new.start.min(old.end.max(handled_to)).max(handled_to);
         let gone = gone_to - handled_to;
-        self.expired += gone - settled.map_or(0, |settled| settled(handled_to, gone_to)).min(gone);
+        let within = |from, to| settled.map_or(0, |settled| settled(from, to));
+        self.expired += gone - within(handled_to, gone_to).min(gone);
+        // What came and went between two surveys: where the group stands behind it, perhaps it was handled in time;
+        // what lies beyond the group's position was not.
+        let unseen_from = old.end.max(gone_to).max(new.committed.unwrap_or(0));
+        if old != Facts::default() && new.start > unseen_from {
+            let unseen = new.start - unseen_from;
+            self.expired += unseen - within(unseen_from, new.start).min(unseen);
+        }
         if settled.is_none() {
             let now_to = new.committed.unwrap_or(0).max(new.start);
             self.redriven += now_to.saturating_sub(handled_to.max(new.start));
@@ -128,13 +142,12 @@ impl Tracked {
         old.map(|s| (s, true)).or_else(|| self.samples.front().map(|s| (s, false)))
     }
 
-    /// Arrived per minute over the last minute, or over as much of it as we have watched.
+    /// Arrived per minute over the last minute; `None` until we have watched for one.
     pub fn inflow_per_minute(&self) -> Option<f64> {
         let last = self.samples.back()?;
-        let (first, _) = self.before(60 * MICROS_PER_SECOND)?;
+        let (first, _) = self.before(60 * MICROS_PER_SECOND).filter(|(_, complete)| *complete)?;
         let micros = last.at.since(first.at);
-        (micros >= LEAST_RATE)
-            .then(|| (last.inflow - first.inflow) as f64 * 60.0 * MICROS_PER_SECOND as f64 / micros as f64)
+        Some((last.inflow - first.inflow) as f64 * 60.0 * MICROS_PER_SECOND as f64 / micros as f64)
     }
 
     /// Every rolling window.
@@ -209,6 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_came_and_went_between_two_surveys_are_counted() {
+        let mut t = Tracked::default();
+        learn(&mut t, 0, facts(0, 100, None));
+        t.sample(Timestamp(0), Some(100));
+        learn(&mut t, 0, facts(150, 200, None));
+        assert_eq!(sums(&t), (100, 0, 150));
+        let mut t = Tracked::default();
+        learn(&mut t, 0, facts(0, 100, Some(100)));
+        t.sample(Timestamp(0), Some(0));
+        learn(&mut t, 0, facts(150, 200, Some(130)));
+        assert_eq!((t.inflow, t.expired), (100, 20), "130 to 150 were never handled");
+    }
+
+    #[test]
     fn a_position_below_the_log_start_shows_a_loss() {
         let mut t = Tracked::default();
         learn(&mut t, 0, facts(500, 600, Some(100)));
@@ -244,6 +271,7 @@ mod tests {
             let end = second / 2;
             learn(&mut t, 0, facts(0, end, Some(end / 2)));
             t.sample(Timestamp::from_seconds(i64::try_from(second).unwrap()), Some(end - end / 2));
+            assert_eq!(t.inflow_per_minute().is_some(), second >= 60, "second {second}");
         }
         let windows = t.windows();
         let w = |name: &str| windows.iter().find(|w| w.name == name).unwrap();

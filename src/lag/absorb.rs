@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::board::{Board, PARTITIONS, Part, TOPICS, Topic};
 use super::group::{Group, NEVER, NOBODY, NONE, OWNERS, Owns, Row, TREND};
-use super::trend::Trend;
-use crate::model::{GroupFacts, GroupPhase, GroupProtocol, PartitionFacts, Survey, TopicFacts};
-use crate::snapshot::PartitionTrouble;
+use crate::model::{
+    Committed, GroupFacts, GroupPhase, GroupProtocol, MICROS_PER_SECOND, PartitionFacts, Survey, Timestamp, TopicFacts,
+};
+use crate::snapshot::{Course, PartitionTrouble};
 
 /// Rows of partitions where a group never committed, per group; further ones are left out and counted.
 const UNCOMMITTED: usize = 1_000;
@@ -14,6 +15,11 @@ const UNCOMMITTED: usize = 1_000;
 const GONE: u8 = 2;
 /// Not well partitions that are listed; a cluster that is down has all of them.
 const TROUBLES: usize = 1_000;
+/// Commits of so long before the first survey have a time, where the broker tells it; earlier ones are as old as this.
+const BEFORE: i64 = 30 * 86_400 * MICROS_PER_SECOND;
+
+/// A position that a group wants a row for: (rank of the topic, partition, topic), position, when it was committed.
+type Wanted = ((u32, u32, u32), u64, Option<Timestamp>);
 
 impl Board {
     /// Takes a survey. One that was not answered only says so: everything known stays, with its age.
@@ -25,7 +31,7 @@ impl Board {
             return;
         }
         let now = survey.ended;
-        self.epoch.get_or_insert(now);
+        self.epoch.get_or_insert(now.plus(-BEFORE));
         (self.last_tick, self.tick) = (self.tick, self.tick_of(now));
         if was_silent && self.as_of.is_some() {
             self.not_watched(self.tick.saturating_sub(self.last_tick));
@@ -38,12 +44,14 @@ impl Board {
         self.facts = Arc::new(survey.topics.clone());
         let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
         self.rank_topics();
+        self.check_pushes(survey);
         self.groups_of(survey, &topics);
         self.shrink_indexes(now);
         if survey.faults.is_empty() {
             // What nobody claimed belongs to topics that are gone.
             let gone = std::mem::take(&mut self.stored).into_values();
             self.unclaimed.extend(gone.map(|s| super::StoredIndex { bytes: Vec::new(), ..s }));
+            self.stale.clear();
         }
     }
 
@@ -108,9 +116,12 @@ impl Board {
         }
         self.take_stored(place);
         if anew {
-            for row in self.groups.values_mut().flat_map(|g| &mut g.rows).filter(|r| r.topic == place) {
-                row.stale = row.committed != NONE;
-                (row.trend, row.lost_upto) = (None, 0);
+            for (name, group) in &mut self.groups {
+                for row in group.rows.iter_mut().filter(|r| r.topic == place) {
+                    row.stale = row.committed != NONE;
+                    (row.trend, row.lost_upto) = (None, 0);
+                    self.losses.changed.insert(Arc::clone(name));
+                }
             }
         }
         Some(place)
@@ -142,30 +153,42 @@ impl Board {
         }
         let mut order: Vec<&GroupFacts> = survey.groups.iter().collect();
         order.sort_by(|a, b| a.name.cmp(&b.name));
+        // A survey that could not ask everything may have missed a group; a complete one may not, twice.
+        let complete = survey.faults.is_empty();
         let mut rows = 0;
         for (n, facts) in order.into_iter().enumerate() {
-            let mut group = self.groups.remove(&facts.name).unwrap_or_default();
+            let known = self.groups.remove(&facts.name);
+            let mut group = known.unwrap_or_else(|| self.losses.claim(&facts.name));
             if n < self.config.groups {
-                self.group(&mut group, facts, topics);
+                self.group(&mut group, facts, topics, complete);
                 rows += group.rows.len();
             }
             if n >= self.config.groups || rows > self.config.rows {
                 rows -= group.rows.len().min(rows);
                 self.dropped += 1;
+                self.losses.leave(&facts.name, &group, self.config.groups);
                 continue;
             }
             self.groups.insert(Arc::clone(&facts.name), group);
         }
-        // A survey that could not ask everything may have missed a group; a complete one may not, twice.
-        let complete = survey.faults.is_empty();
-        self.groups.retain(|_, g| g.missing == 0 || !complete || g.missing < GONE);
+        let (losses, most) = (&mut self.losses, self.config.groups);
+        self.groups.retain(|name, g| {
+            let stays = g.missing == 0 || !complete || g.missing < GONE;
+            if !stays {
+                losses.leave(name, g, most);
+            }
+            stays
+        });
+        if complete {
+            losses.complete();
+        }
         for part in self.topics.iter_mut().flat_map(|t| &mut t.parts) {
             part.targets.sort_unstable();
             part.targets.dedup();
         }
     }
 
-    fn group(&mut self, group: &mut Group, facts: &GroupFacts, topics: &[Option<u32>]) {
+    fn group(&mut self, group: &mut Group, facts: &GroupFacts, topics: &[Option<u32>], complete: bool) {
         let place = |t: u32| topics.get(t as usize).copied().flatten();
         group.name = Arc::clone(&facts.name);
         (group.protocol, group.phase, group.missing) = (facts.protocol, facts.phase, 0);
@@ -173,14 +196,14 @@ impl Board {
         group.fault.clone_from(&facts.fault);
         group.owners.clear();
         let key = |topic: u32, partition: u32| (self.rank[topic as usize], partition, topic);
-        // (place in the order, position), members and where nothing was committed.
-        let mut wanted: Vec<((u32, u32, u32), u64)> = Vec::new();
+        // (place in the order, position, when it was committed), members and where nothing was committed.
+        let mut wanted: Vec<Wanted> = Vec::new();
         let mut owned: Vec<((u32, u32, u32), u16)> = Vec::new();
         for member in facts.members.iter().flatten() {
             let number = u16::try_from(group.owners.len()).unwrap_or(NOBODY);
             let number = if group.owners.len() < OWNERS { number } else { NOBODY };
             if number != NOBODY {
-                group.owners.push((Arc::clone(&member.client_id), Arc::clone(&member.host)));
+                group.owners.push(Arc::new((Arc::clone(&member.client_id), Arc::clone(&member.host))));
             }
             let assigned = member.assigned.iter().filter_map(|(t, p)| Some((key(place(*t)?, *p), number)));
             owned.extend(assigned);
@@ -189,18 +212,20 @@ impl Board {
         if let Some(committed) = &facts.committed {
             group.fresh = true;
             group.as_of = facts.committed_at;
-            wanted.extend(committed.iter().filter_map(|c| Some((key(place(c.topic)?, c.partition), c.next))));
+            let of = |c: &Committed| Some((key(place(c.topic)?, c.partition), c.next, c.committed_at));
+            wanted.extend(committed.iter().filter_map(of));
             wanted.sort_unstable();
             wanted.dedup_by_key(|w| w.0);
             let uncommitted = self.uncommitted(&wanted, &owned);
             self.dropped += uncommitted.len().saturating_sub(UNCOMMITTED) as u64;
-            wanted.extend(uncommitted.into_iter().take(UNCOMMITTED).map(|k| (k, NONE)));
+            wanted.extend(uncommitted.into_iter().take(UNCOMMITTED).map(|k| (k, NONE, None)));
             wanted.sort_unstable();
             self.rows(group, &wanted);
         }
         let (phase, members) = (facts.phase, group.members);
         let tick = self.tick;
         let mut known: Option<f32> = None;
+        let mut changed = false;
         for row in &mut group.rows {
             let owner = match owned.binary_search_by_key(&key(row.topic, row.partition), |o| o.0) {
                 Ok(i) => Owns::Member(owned[i].1),
@@ -218,10 +243,26 @@ impl Board {
                 row.unmanaged = 0;
             }
             let topic = &mut self.topics[row.topic as usize];
+            let mut watched = row.polls > 1;
+            if group.fresh && row.polls == 1 {
+                let before = group.before.as_ref().and_then(|b| b.of_partition(topic, row.partition));
+                watched = before.is_some();
+                (row.lost, row.lost_upto) = before.unwrap_or((0, 0));
+                changed |= !watched;
+            }
+            let counted = (row.lost, row.lost_upto);
             let part = topic.parts.get_mut(row.partition as usize);
-            if let Some(lag) = part.and_then(|part| fill(row, part, tick)) {
+            if let Some(lag) = part.and_then(|part| fill(row, part, tick, watched)) {
                 *known.get_or_insert(0.0) += lag;
             }
+            group.lost += row.lost - counted.0;
+            changed |= counted != (row.lost, row.lost_upto);
+        }
+        if changed {
+            self.losses.changed.insert(Arc::clone(&group.name));
+        }
+        if group.fresh && complete {
+            group.before = None;
         }
         if group.trend.len() >= TREND {
             group.trend.pop_front();
@@ -230,7 +271,7 @@ impl Board {
     }
 
     /// Partitions that a member has, or that lie beside committed ones and are not empty, without a position.
-    fn uncommitted(&self, wanted: &[((u32, u32, u32), u64)], owned: &[((u32, u32, u32), u16)]) -> Vec<(u32, u32, u32)> {
+    fn uncommitted(&self, wanted: &[Wanted], owned: &[((u32, u32, u32), u16)]) -> Vec<(u32, u32, u32)> {
         let has = |key: &(u32, u32, u32)| wanted.binary_search_by_key(key, |w| w.0).is_ok();
         let mut found: Vec<(u32, u32, u32)> = owned.iter().map(|o| o.0).filter(|k| !has(k)).collect();
         for same in wanted.chunk_by(|a, b| a.0.0 == b.0.0) {
@@ -248,16 +289,26 @@ impl Board {
     }
 
     /// Merges the positions of now into the rows of before.
-    fn rows(&self, group: &mut Group, wanted: &[((u32, u32, u32), u64)]) {
+    fn rows(&self, group: &mut Group, wanted: &[Wanted]) {
         let (tick, last) = (self.tick, self.last_tick);
         let mut before = std::mem::take(&mut group.rows).into_iter().peekable();
         group.rows.reserve_exact(wanted.len());
         let place = |r: &Row| (self.rank[r.topic as usize], r.partition, r.topic);
-        for (key, committed) in wanted {
+        for (key, committed, committed_at) in wanted {
             while before.next_if(|r| place(r) < *key).is_some() {}
-            let mut row =
-                before.next_if(|r| place(r) == *key).unwrap_or_else(|| Row::new(key.2, key.1, *committed, tick));
-            row.position(*committed, tick, last);
+            let mut row = before.next_if(|r| place(r) == *key).unwrap_or_else(|| {
+                let mut row = Row::new(key.2, key.1, *committed, tick);
+                row.moved_at = committed_at.map_or(tick, |at| self.tick_of(at).min(tick));
+                // Looked up only where there is any: mostly there is none.
+                row.stale = !self.stale.is_empty()
+                    && self.stale.get(&(group.name.to_string(), key.2, key.1)) == Some(committed);
+                row.stale_kept = row.stale;
+                row
+            });
+            // The moment of the commit, where it was pushed; else it was found to be made.
+            let pushed = self.pushes.newest(&group.name, &self.topics[key.2 as usize].name, key.1);
+            let made = pushed.filter(|p| p.next == *committed).map_or(tick, |p| self.tick_of(p.at));
+            row.position(*committed, made.clamp(row.moved_at.min(tick), tick), last);
             row.polls = row.polls.saturating_add(1);
             group.rows.push(row);
         }
@@ -298,13 +349,15 @@ fn trouble(facts: &PartitionFacts) -> Option<&'static str> {
     }
 }
 
-/// Updates a row from its partition; its lag as the broker's tool prints it, `None` where unknown.
-fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
+/// Updates a row from its partition (`watched`: not for the first time); its lag as the broker's tool prints it, `None` where unknown.
+fn fill(row: &mut Row, part: &mut Part, tick: u32, watched: bool) -> Option<f32> {
     let (Some(start), Some(end)) = (part.start, part.end) else { return None };
+    row.stale |= row.committed != NONE && row.committed > end;
+    part.dirty |= row.stale != row.stale_kept;
+    row.stale_kept = row.stale;
     if row.committed == NONE {
         return None;
     }
-    row.stale |= row.committed > end;
     if row.stale {
         row.unread_since = NEVER;
         return None;
@@ -312,7 +365,7 @@ fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
     let counted = row.lost_upto.max(row.committed);
     if start > counted {
         // What had expired before the first look is shown, but did not happen while we watched.
-        if row.polls > 1 {
+        if watched {
             row.lost += start - counted;
         }
         row.lost_upto = start;
@@ -325,10 +378,10 @@ fn fill(row: &mut Row, part: &mut Part, tick: u32) -> Option<f32> {
         part.targets.push(target);
     }
     match &mut row.trend {
-        Some(trend) => trend.push(tick, row.committed, end),
+        Some(trend) => Arc::make_mut(trend).push((tick, row.committed, end)),
         // Nothing ever moved: there is no direction.
         None if row.moves == 0 && part.end_moved <= row.first_seen => {}
-        None => row.trend = Some(Box::new(Trend::new(tick, row.committed, end))),
+        None => row.trend = Some(Arc::new(Course::new((tick, row.committed, end)))),
     }
     Some((end - row.committed) as f32)
 }

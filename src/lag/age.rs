@@ -39,7 +39,8 @@ impl Age {
 }
 
 /// What is shown where this is known. Between two records around it an age is good when their middle is within
-/// 1 s or 5 % of both; the middle is then the value, because nothing else has a smaller worst error.
+/// 1 s or 5 % of both; the middle is then the value, because nothing else has a smaller worst error. What may be
+/// nothing at all has no value.
 #[must_use]
 pub fn age_of(next: Next, now: Timestamp) -> Age {
     let age = |t: Timestamp| now.since(t) as f64 / MICROS_PER_SECOND as f64;
@@ -56,13 +57,14 @@ pub fn age_of(next: Next, now: Timestamp) -> Age {
             let method = if read { AgeMethod::Record } else { AgeMethod::Index };
             Age { seconds: Some(seconds.max(LEAST)), bounds: None, method, confidence: Confidence::Exact }
         }
-        Next::Between(from, to) => {
+        Next::Between(from, to) | Next::Perhaps(from, to) => {
             let (least, most) = (age(to), age(from));
             if most < -SKEW {
                 return Age::default();
             }
             let (least, most) = (least.max(LEAST), most.max(LEAST));
-            let good = (most - least) / 2.0 <= WITHIN.0.max(least * WITHIN.1);
+            let sure = matches!(next, Next::Between(..));
+            let good = sure && (most - least) / 2.0 <= WITHIN.0.max(least * WITHIN.1);
             Age {
                 seconds: good.then_some(f64::midpoint(least, most)),
                 bounds: Some((least, most)),

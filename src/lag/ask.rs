@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::age::age_of;
 use super::board::Board;
+use super::index::Next;
 use crate::model::{TimeQuestion, TimedPosition, Timestamp};
 use crate::snapshot::Confidence;
 
@@ -27,7 +28,7 @@ impl Board {
             return Vec::new();
         }
         let tick = self.tick_of(now);
-        let mut wishes = self.wishes(now, |confidence| confidence < Confidence::Good);
+        let mut wishes = self.wishes(now, |next| age_of(next.supposed(), now).confidence < Confidence::Good);
         wishes.retain(|w| self.topics[w.topic as usize].parts[w.partition as usize].rests_until <= tick);
         wishes.sort_unstable_by_key(|w| w.worth);
         let mut questions = Vec::new();
@@ -76,7 +77,7 @@ impl Board {
             return Vec::new();
         }
         let tick = self.tick_of(now);
-        let mut wishes = self.wishes(now, |confidence| confidence < Confidence::Exact);
+        let mut wishes = self.wishes(now, |next| age_of(next, now).confidence < Confidence::Exact);
         wishes.retain(|w| self.topics[w.topic as usize].parts[w.partition as usize].unread_until <= tick);
         wishes.sort_unstable_by_key(|w| w.worth);
         wishes.truncate(budget);
@@ -114,17 +115,14 @@ impl Board {
     }
 
     /// Partitions with a target whose age is not known as well as wanted: the neediest target of each.
-    fn wishes(&self, now: Timestamp, wanting: impl Fn(Confidence) -> bool) -> Vec<Wish> {
+    fn wishes(&self, now: Timestamp, wanting: impl Fn(Next) -> bool) -> Vec<Wish> {
         let mut wishes = Vec::new();
         for (number, topic) in self.topics.iter().enumerate() {
             for (partition, part) in topic.parts.iter().enumerate() {
                 let Some(end) = part.reach() else { continue };
                 let look = topic.look(part, now);
                 // Targets ascend: the first that is not known well is the one behind which most is unread.
-                let needy = part
-                    .targets
-                    .iter()
-                    .find(|t| **t < end && wanting(age_of(part.index.next(**t, look), now).confidence));
+                let needy = part.targets.iter().find(|t| **t < end && wanting(part.index.next(**t, look)));
                 if let Some(target) = needy {
                     let worth = (i64::from(part.end_moved), u64::MAX - (end - target));
                     let (topic, partition) = (number as u32, partition as u32);

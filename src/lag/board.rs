@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::group::Group;
 use super::index::{Look, SAMPLES, TimeIndex};
+use super::loss::Losses;
+use super::push::Pushes;
 use super::stored::StoredIndex;
 use crate::model::{TimedPosition, Timestamp, TopicFacts};
 use crate::snapshot::{PartitionTrouble, ToldLag};
@@ -17,7 +19,7 @@ pub const PARTITIONS: usize = 100_000;
 const INDEX_SAMPLES: usize = 400_000;
 
 /// What a board is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BoardConfig {
     /// Cluster by name.
     pub cluster: String,
@@ -51,8 +53,12 @@ pub struct Board {
     /// Place of each topic in the order of names.
     pub(super) rank: Vec<u32>,
     pub(super) groups: BTreeMap<Arc<str>, Group>,
+    pub(super) losses: Losses,
+    pub(super) pushes: Pushes,
     /// Indexes from the store whose topic was not seen yet.
     pub(super) stored: HashMap<(String, u32), StoredIndex>,
+    /// Committed positions that the store calls those of an earlier log, by group, topic and partition.
+    pub(super) stale: HashMap<(String, u32, u32), u64>,
     /// Of the store, whose topics are gone.
     pub(super) unclaimed: Vec<StoredIndex>,
     /// Topics as the newest survey found them.
@@ -137,7 +143,10 @@ impl Board {
             by_name: HashMap::new(),
             rank: Vec::new(),
             groups: BTreeMap::new(),
+            losses: Losses::default(),
+            pushes: Pushes::default(),
             stored: HashMap::new(),
+            stale: HashMap::new(),
             unclaimed: Vec::new(),
             facts: Arc::default(),
             troubles: Vec::new(),

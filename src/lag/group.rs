@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::trend::Trend;
+use super::loss::StoredLoss;
 use crate::model::{GroupPhase, GroupProtocol, Timestamp};
-use crate::snapshot::{GroupView, LagState};
+use crate::snapshot::{Course, GroupView, LagState, MemberName};
 
 /// No such position, no such time.
 pub(super) const NONE: u64 = u64::MAX;
@@ -40,14 +40,15 @@ pub(super) struct Row {
     pub moves: u8,
     pub polls: u8,
     pub absent_polls: u8,
-    /// The committed position belongs to an earlier log of that name.
+    /// The committed position belongs to an earlier log of that name; whether the store was told so.
     pub stale: bool,
+    pub stale_kept: bool,
     /// Commits seen while nobody was a member.
     pub unmanaged: u8,
     pub owner: Owns,
     pub state: LagState,
-    /// Made with the first change: a row at rest needs none.
-    pub trend: Option<Box<Trend>>,
+    /// Made with the first change: a row at rest needs none. Views share it.
+    pub trend: Option<Arc<Course>>,
 }
 
 /// Who has a row.
@@ -79,6 +80,7 @@ impl Row {
             polls: 0,
             absent_polls: 0,
             stale: false,
+            stale_kept: false,
             unmanaged: 0,
             owner: Owns::Unknown,
             state: LagState::Unknown,
@@ -133,8 +135,12 @@ pub(super) struct Group {
     pub missing: u8,
     /// By stream and partition.
     pub rows: Vec<Row>,
-    /// Client id and host of its members.
-    pub owners: Vec<(Arc<str>, Arc<str>)>,
+    /// Its members.
+    pub owners: Vec<MemberName>,
     pub trend: VecDeque<Option<f32>>,
+    /// Lost to retention since it was first watched, also on streams that are gone: never falls.
+    pub lost: u64,
+    /// What was stored of it; gone once its rows have taken it over.
+    pub before: Option<Box<StoredLoss>>,
     pub view: Option<Arc<GroupView>>,
 }

@@ -76,6 +76,20 @@ pub enum Next {
     },
     /// Its time lies between these.
     Between(Timestamp, Timestamp),
+    /// The same, if there is one at all: the topic carries transactions, whose markers and aborted records take
+    /// positions too, and no record was seen at or behind the position.
+    Perhaps(Timestamp, Timestamp),
+}
+
+impl Next {
+    /// What would be known if there were a record: questions go on until that is narrow enough.
+    #[must_use]
+    pub const fn supposed(self) -> Self {
+        match self {
+            Self::Perhaps(from, to) => Self::Between(from, to),
+            other => other,
+        }
+    }
 }
 
 /// How to look at a partition: what the survey said about it.
@@ -150,6 +164,12 @@ impl TimeIndex {
         self.clear.map_or(target, |(from, to)| if (from..to).contains(&target) { to } else { target })
     }
 
+    /// A record, and no marker, was seen at or behind `target`.
+    #[must_use]
+    pub fn seen_from(&self, target: u64) -> bool {
+        self.samples.iter().rev().take_while(|s| s.position >= target).any(|s| s.read())
+    }
+
     /// What is known about the first record at or behind `target`, which lies below `look.end`.
     #[must_use]
     pub fn next(&self, target: u64, look: Look) -> Next {
@@ -158,6 +178,8 @@ impl TimeIndex {
             return Next::Nothing;
         }
         let (below, Some(at), behind) = self.around(target) else { return Next::Unknown };
+        let sure = !look.markers || self.seen_from(target);
+        let between = if sure { Next::Between } else { Next::Perhaps };
         if at.ahead() {
             return Next::Unknown;
         }
@@ -167,7 +189,7 @@ impl TimeIndex {
             }
             // A marker there: the next record lies between it and the next that we know of.
             return match behind {
-                Some(b) if !b.ahead() && b.time >= at.time => Next::Between(at.time, b.time),
+                Some(b) if !b.ahead() && b.time >= at.time => between(at.time, b.time),
                 _ => Next::Unknown,
             };
         }
@@ -177,7 +199,7 @@ impl TimeIndex {
         if millis < 0 || (dense && !look.ascending) {
             return Next::Unknown;
         }
-        Next::Between(below.time, at.time)
+        between(below.time, at.time)
     }
 
     /// The question that narrows what is known about `target` most; `None`: no question can.

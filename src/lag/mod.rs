@@ -19,6 +19,8 @@ mod board;
 mod burrow;
 mod group;
 mod index;
+mod loss;
+mod push;
 mod stored;
 mod trend;
 mod verdict;
@@ -29,7 +31,7 @@ pub use board::{Board, BoardConfig, PARTITIONS, TOPICS};
 pub use burrow::{BurrowCommit, ENDS_SECONDS, burrow, worst as burrow_worst};
 pub use index::{Next, TimeIndex};
 pub use stored::StoredIndex;
-pub use trend::{POINTS, Slope, Trend};
+pub use trend::{Slope, commit_rate};
 pub use verdict::{Evidence, Owner, PATIENCE_UNKNOWN, REASONS, patience, verdict};
 
 #[cfg(test)]

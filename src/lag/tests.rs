@@ -59,6 +59,18 @@ fn every_rule_and_every_edge() {
     let gone = |owner| Evidence { owner, absent_polls: 2, ..o() };
     let tail =
         |seconds| Evidence { committed: Some(999), unmoved: seconds, unread_for: seconds, age: Age::default(), ..o() };
+    // Seconds that all of it is unread, seconds since something arrived; only bounds of an age are known.
+    let perhaps = |unread_for, quiet| Evidence {
+        transactional: true,
+        unseen: true,
+        unmoved: unread_for,
+        unread_for,
+        quiet,
+        age: Age { bounds: Some((unread_for, unread_for + 1.0)), ..Age::default() },
+        ..o()
+    };
+    let never = |e: Evidence| Evidence { watched: e.unmoved, pause: None, commit_rate: Some(0.0), ..e };
+    let with = |owner, e: Evidence| Evidence { owner, absent_polls: 2, ..e };
     let unknown = |rate| Evidence { age: Age::default(), commit_rate: Some(rate), ..o() };
     let cases: Vec<(&str, Evidence, S, &str)> = vec![
         ("as usual", o(), S::Ok, "ok"),
@@ -74,12 +86,19 @@ fn every_rule_and_every_edge() {
             "never.partly",
         ),
         ("stale commit beyond the end", Evidence { committed: Some(1_001), ..o() }, S::Recreated, "recreated"),
-        ("stale commit below the new end", Evidence { stale: true, ..o() }, S::Recreated, "recreated"),
+        ("stale commit below the new end", Evidence { stale: true, ..o() }, S::Recreated, "recreated.stale"),
         ("below the log's begin", Evidence { start: Some(940), ..o() }, S::Lost, "lost"),
         ("emptied log", Evidence { start: Some(1_000), ..o() }, S::Lost, "lost"),
         ("delivered, not acknowledged", Evidence { pending: Some((3, 40.0)), ..o() }, S::AckStalled, "ack_stalled"),
         ("acknowledged soon", Evidence { pending: Some((3, 20.0)), ..o() }, S::Ok, "ok"),
         ("nothing unread", Evidence { committed: Some(1_000), ..o() }, S::Ok, "caught_up"),
+        ("reset to latest", Evidence { committed: Some(1_000), unmoved: 0.0, pause: None, ..o() }, S::Ok, "caught_up"),
+        (
+            "reset to earliest",
+            Evidence { committed: Some(0), rewound_from: Some(900), unmoved: 0.0, ..o() },
+            S::Rewound,
+            "rewound",
+        ),
         ("idle, all read", idle(), S::Idle, "idle"),
         ("idle, all read, dead", Evidence { owner: Owner::NoMembers, absent_polls: 9, ..idle() }, S::Idle, "idle"),
         ("idle, first sight", Evidence { committed: Some(1_000), ..first() }, S::Ok, "caught_up"),
@@ -93,7 +112,12 @@ fn every_rule_and_every_edge() {
         ("markers, proved", Evidence { nothing_left: true, ..o() }, S::Ok, "markers"),
         ("one left, new", tail(10.0), S::Ok, "ok"),
         ("one left, cannot be told", tail(40.0), S::Unknown, "unknown.tail"),
-        ("one left, transactions seen", Evidence { transactional: true, ..tail(40.0) }, S::Ok, "marker_tail"),
+        (
+            "one left, transactions seen",
+            Evidence { transactional: true, unseen: true, ..tail(40.0) },
+            S::Ok,
+            "marker_tail",
+        ),
         (
             "one left, and it was read",
             Evidence { age: Age { method: AgeMethod::Record, ..Age::default() }, ..tail(40.0) },
@@ -130,7 +154,43 @@ fn every_rule_and_every_edge() {
             "stalled",
         ),
         ("never seen to commit, old backlog", unseen(31.0, aged(4_000.0)), S::Stalled, "stalled"),
-        ("never seen to commit, young backlog", unseen(31.0, aged(60.0)), S::Warming, "warming"),
+        ("never seen to commit, young backlog", unseen(31.0, aged(59.0)), S::Warming, "warming"),
+        ("never seen to commit, but late", unseen(29.0, aged(61.0)), S::Lagging, "lagging.steady"),
+        (
+            "first sight, the broker tells when it committed",
+            Evidence { owner: Owner::Unmanaged, unmoved: 4_000.0, age: aged(3_000.0), ..first() },
+            S::Stopped,
+            "silent",
+        ),
+        (
+            "an old time in a new record",
+            Evidence { unmoved: 3_600.0, unread_for: 5.0, age: aged(1e8), pause: None, ..o() },
+            S::Lagging,
+            "lagging.steady",
+        ),
+        ("aborted records may be all, young", Evidence { unmoved: 20.0, ..perhaps(20.0, 20.0) }, S::Ok, "ok"),
+        ("aborted records may be all", perhaps(40.0, 40.0), S::Unknown, "unknown.aborted"),
+        (
+            "aborted records may be all, never seen to commit",
+            never(perhaps(310.0, 310.0)),
+            S::Unknown,
+            "unknown.aborted",
+        ),
+        ("aborted records may be all, first sight", never(perhaps(20.0, 20.0)), S::Warming, "warming"),
+        ("more goes on arriving: not all of it is aborted", perhaps(100.0, 5.0), S::Stalled, "stalled"),
+        ("a record was seen", Evidence { unseen: false, ..perhaps(40.0, 40.0) }, S::Stalled, "stalled"),
+        (
+            "aborted records may be all, nobody there",
+            with(Owner::NoMembers, perhaps(40.0, 40.0)),
+            S::Stopped,
+            "stopped",
+        ),
+        (
+            "transactions, behind and moving",
+            Evidence { unmoved: 4.0, unread_for: 500.0, ..perhaps(500.0, 0.0) },
+            S::Lagging,
+            "lagging.steady",
+        ),
         ("never seen to commit, for long", unseen(301.0, Age::default()), S::Stalled, "stalled"),
         ("one arrived after an idle hour", Evidence { unmoved: 3_600.0, unread_for: 5.0, ..o() }, S::Ok, "arriving"),
         ("rewound", Evidence { rewound_from: Some(950), ..o() }, S::Rewound, "rewound"),
@@ -374,6 +434,8 @@ fn partitions_that_are_not_well_are_named() {
     let troubles = board.view(Timestamp(0)).troubles.iter().map(|t| (t.partition, t.what)).collect::<Vec<_>>();
     assert_eq!(troubles, [(1, "under_replicated"), (2, "leaderless"), (3, "offline")]);
 }
+
+mod stories;
 
 mod properties {
     use proptest::prelude::*;

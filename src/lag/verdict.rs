@@ -24,6 +24,8 @@ const CERTAIN: (f64, f64) = (2.0, 1.0);
 const IDLE: f64 = 60.0;
 /// Longest time that a broker lets a transaction stay open by default, seconds.
 const TRANSACTION: f64 = 900.0;
+/// What arrived within so many seconds may all be of one transaction, which may have been aborted.
+const AT_ONCE: f64 = 60.0;
 /// Surveys that must agree that nobody is there: a rebalance may look like it once.
 const AGREE: u32 = 2;
 
@@ -41,6 +43,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("lag.reason.unknown.group", "the group's positions could not be learned"),
     ("lag.reason.unknown.partition", "begin and end of the log could not be learned"),
     ("lag.reason.unknown.share", "a share group has no positions"),
+    (
+        "lag.reason.unknown.aborted",
+        "{0} positions are left, nothing committed for {1} s: messages, or markers and aborted records; allow read_records",
+    ),
     ("lag.reason.unknown.tail", "one position is left, a message or a transaction marker; allow read_records"),
     ("lag.reason.never.assigned", "a member has it and never committed; {0} can be read"),
     ("lag.reason.never.partly", "never committed here, though elsewhere in the stream; {0} can be read"),
@@ -51,6 +57,10 @@ pub const REASONS: &[(&str, &str)] = &[
     ("lag.reason.lagging.transaction", "a transaction has been open for {1} s; {0} records wait behind it"),
     ("lag.reason.rewound", "went back to {1} from {0}; {2} are read again"),
     ("lag.reason.recreated", "committed {0}, but the log ends at {1}: it was made anew or cut off"),
+    (
+        "lag.reason.recreated.stale",
+        "committed {0} in an earlier log of this name; {1} are in this one, how many were read is not known",
+    ),
     ("lag.reason.abandoned", "no member has it; {0} unread, nothing committed for {1} s"),
     ("lag.reason.stopped", "the group has no members; {0} unread, nothing committed for {1} s"),
     ("lag.reason.silent", "nobody commits; {0} unread, nothing committed for {1} s"),
@@ -118,6 +128,9 @@ pub struct Evidence {
     pub nothing_left: bool,
     /// The topic carries transactions.
     pub transactional: bool,
+    /// No record was seen at or behind the committed position of such a topic: all that is left may be markers and
+    /// aborted records.
+    pub unseen: bool,
     /// Age of the next unread message.
     pub age: Age,
     /// Direction of the lag.
@@ -157,7 +170,12 @@ pub fn verdict(e: &Evidence) -> (LagState, Reason) {
         return say(S::NeverCommitted, key, [end.saturating_sub(start) as f64, 0.0, 0.0]);
     };
     if e.stale || committed > end {
-        return say(S::Recreated, "lag.reason.recreated", [committed as f64, end as f64, 0.0]);
+        let left = end.saturating_sub(start) as f64;
+        return if committed > end {
+            say(S::Recreated, "lag.reason.recreated", [committed as f64, end as f64, 0.0])
+        } else {
+            say(S::Recreated, "lag.reason.recreated.stale", [committed as f64, left, 0.0])
+        };
     }
     if committed < start {
         let left = end.saturating_sub(start) as f64;
@@ -201,16 +219,21 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
     use LagState as S;
     let say = |state, key, numbers: [f64; 3]| (state, Reason { key, numbers });
     let unread = (stable - committed) as f64;
-    // Nobody can be slow who had nothing to do.
-    let stuck = e.unmoved.min(e.unread_for);
+    // Nobody can be slow who had nothing to do. What was unread at first sight has waited for as long as it is old.
+    let aged = e.age.at_least().filter(|_| e.unread_for >= e.watched).unwrap_or(0.0);
+    let stuck = e.unmoved.min(e.unread_for.max(aged));
     let patience = patience(e.pause);
     let waited = e.age.at_least().unwrap_or(stuck).max(stuck);
     let overdue = stuck >= patience || (e.pause.is_none() && stuck >= PATIENCE_LEAST && waited >= PATIENCE_UNKNOWN);
 
     // A transaction's marker takes a position too: with one left, and no right to read, both look the same.
-    // Where it was read, it is a record.
-    let read = e.age.method == AgeMethod::Record;
-    if stable - committed == 1 && !read && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
+    // Where it was read, it is a record. Of aborted records there may be any number, but they come at once: where more
+    // goes on arriving, or the group moves in its usual rhythm, there is something to read.
+    let seen = e.age.method == AgeMethod::Record || (e.transactional && !e.unseen);
+    let last = stable - committed == 1 && !seen;
+    let at_once = e.unmoved.min(e.unread_for) - e.quiet <= AT_ONCE;
+    let aborted = e.transactional && e.unseen && at_once && (e.pause.is_none() || e.unmoved >= patience);
+    if last && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
         return if e.transactional {
             say(S::Ok, "lag.reason.marker_tail", none())
         } else {
@@ -221,6 +244,9 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
     match e.owner {
         Owner::NoMembers if gone => return say(S::Stopped, "lag.reason.stopped", [unread, e.unmoved, 0.0]),
         Owner::Nobody if gone => return say(S::Abandoned, "lag.reason.abandoned", [unread, e.unmoved, 0.0]),
+        _ if aborted && overdue => {
+            return say(S::Unknown, "lag.reason.unknown.aborted", [unread, e.unmoved, 0.0]);
+        }
         Owner::Somebody if overdue => {
             return say(S::Stalled, "lag.reason.stalled", [unread, e.unmoved, committed as f64]);
         }
@@ -231,20 +257,23 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
         let again = (from - committed) as f64;
         return say(S::Rewound, "lag.reason.rewound", [from as f64, committed as f64, again]);
     }
+    // What waits for so long lags, whether or not its reader was ever seen to move.
+    let late = e.age.at_least().is_some_and(|least| least >= LAGS) && !last && !aborted;
     let never_seen = e.unmoved >= e.watched && e.unread_for >= e.watched;
-    if e.polls < AGREE || never_seen {
+    if e.polls < AGREE || (never_seen && !late) {
         return say(S::Warming, "lag.reason.warming", [e.watched, unread, 0.0]);
     }
     let was = e.was == S::Lagging;
     let old = match (e.age.at_least(), e.age.at_most()) {
-        (Some(least), Some(most)) => least >= LAGS || (was && most >= LAGS / 2.0),
+        _ if last || aborted => false,
+        (Some(_), Some(most)) => late || (was && most >= LAGS / 2.0),
         // Its own speed says how far behind it is, roughly: good enough for a verdict, not for a number.
         _ => stuck >= LAGS || e.commit_rate.is_some_and(|r| r > 0.0 && unread / r >= LAGS),
     };
     let slope = e.slope.unwrap_or_default();
     let certain = if was { CERTAIN.1 } else { CERTAIN.0 };
     let material = e.age.at_most().map_or(unread >= e.commit_rate.unwrap_or(0.0) * GROWS, |a| a >= GROWS);
-    let grows = slope.certainty >= certain && slope.per_second > 0.0;
+    let grows = !last && !aborted && slope.certainty >= certain && slope.per_second > 0.0;
     if old || (grows && material) {
         let key = if grows {
             "lag.reason.lagging.growing"

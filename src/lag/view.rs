@@ -8,9 +8,10 @@ use super::board::{Board, Part};
 use super::burrow::{BurrowCommit, ENDS_SECONDS, burrow, worst};
 use super::group::{Group, NEVER, NOBODY, NONE, Owns, Row};
 use super::index::Next;
+use super::trend::{Slope, commit_rate};
 use super::verdict::{Evidence, Owner, verdict};
 use crate::model::{GroupProtocol, MICROS_PER_SECOND, Timestamp};
-use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, LagRows, LagState, Reason};
+use crate::snapshot::{AgeMethod, COURSE_POINTS, GroupView, LagCluster, LagRow, LagRows, LagSamples, LagState, Reason};
 
 /// A lag event older than this says nothing about now. Microseconds.
 const TOLD: i64 = 300 * MICROS_PER_SECOND;
@@ -36,22 +37,27 @@ impl Board {
             };
             group.view = Some(view);
         }
-        let views = groups.values().filter_map(|g| g.view.clone()).collect();
         self.groups = groups;
-        Arc::new(LagCluster {
+        Arc::new(self.whole())
+    }
+
+    /// The cluster with the newest views of its groups.
+    pub(super) fn whole(&self) -> LagCluster {
+        LagCluster {
             cluster: self.config.cluster.clone(),
             kind: self.config.kind,
             as_of: self.as_of,
             answering: self.answering,
             cycle_seconds: self.cycle_seconds,
             faults: self.faults.clone(),
-            groups: views,
+            groups: self.groups.values().filter_map(|g| g.view.clone()).collect(),
             troubles: self.troubles.clone(),
             dropped: self.dropped,
             told: self.told.clone(),
             topics: Arc::clone(&self.facts),
             brokers: self.brokers,
-        })
+            ..LagCluster::default()
+        }
     }
 
     fn pending(&self, now: Timestamp) -> Pending<'_> {
@@ -109,7 +115,7 @@ impl Board {
             next_unread_age_seconds: age,
             drain_seconds: drain,
             commit_rate: (!rates.is_empty()).then(|| rates.iter().sum()),
-            lost_messages: views.iter().map(|r| r.lost_messages).sum(),
+            lost_messages: group.lost,
             trend: group.trend.iter().copied().collect(),
             as_of: group.as_of,
             fault: group.fault.clone(),
@@ -125,20 +131,23 @@ impl Board {
         let (start, end) = part.map_or((None, None), |p| (p.start, p.end));
         let reach = part.and_then(Part::reach);
         let known = committed.filter(|_| !row.stale);
-        let mut readable = None;
+        let (mut readable, mut unseen) = (None, false);
         let mut age = Age::default();
         if let (Some(part), Some(committed), Some(start), Some(reach)) = (part, known, start, reach) {
             let target = committed.max(start);
             let next = if target >= reach { Next::Nothing } else { part.index.next(target, topic.look(part, now)) };
             readable = Some(if next == Next::Nothing { 0 } else { reach - target });
+            unseen = topic.transactional && !part.index.seen_from(target);
             // As of the moment when the position was learned: by now the group may have read on.
             age = age_of(next, group.as_of);
         }
         let nothing_left = age.method == AgeMethod::CaughtUp;
         let trend = row.trend.as_deref();
-        let slope = trend.filter(|_| row.unread_since != NEVER).and_then(super::Trend::slope);
+        let slope = trend.filter(|_| row.unread_since != NEVER).and_then(Slope::of);
+        let pushed = self.pushes.newest(&group.name, &topic.name, row.partition);
         let commit_rate = match trend {
-            Some(trend) => trend.commit_rate(),
+            _ if pushed.is_some_and(|p| p.per_second.is_some()) => pushed.and_then(|p| p.per_second),
+            Some(trend) => commit_rate(trend),
             None => (row.polls > 1 && known.is_some()).then_some(0.0),
         };
         let evidence = Evidence {
@@ -168,6 +177,7 @@ impl Board {
             rewound_from: (row.rewound_from > 0).then_some(row.rewound_from),
             nothing_left,
             transactional: topic.transactional,
+            unseen,
             age,
             slope,
             commit_rate,
@@ -177,7 +187,8 @@ impl Board {
         let (state, reason) = verdict(&evidence);
         row.state = state;
         // What is most likely a marker waits for nobody: an age would say that it is a message.
-        let tail = matches!(reason.key, "lag.reason.unknown.tail" | "lag.reason.marker_tail");
+        let tail =
+            matches!(reason.key, "lag.reason.unknown.tail" | "lag.reason.unknown.aborted" | "lag.reason.marker_tail");
         let age = if tail { Age::default() } else { age };
         let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty <= DRAINS);
         let samples = self.samples(row, end);
@@ -199,11 +210,8 @@ impl Board {
             reason,
             burrow: self.burrow(row, end, &samples),
             lost_messages: row.lost,
-            samples: if matches!(state, LagState::Ok | LagState::Idle) {
-                Vec::new()
-            } else {
-                samples.iter().map(|(t, c, e)| (self.tick.saturating_sub(*t) / 10, *c, *e)).collect()
-            },
+            pushed: pushed.map(Box::new),
+            samples: if says_all(state) { LagSamples::None } else { samples },
             owner: match row.owner {
                 Owns::Member(i) if i != NOBODY => group.owners.get(usize::from(i)).cloned(),
                 _ => None,
@@ -211,38 +219,43 @@ impl Board {
         }
     }
 
-    /// (time, committed, end) as kept; of a row at rest what it was at first and is now.
-    fn samples(&self, row: &Row, end: Option<u64>) -> Vec<(u32, u64, u64)> {
+    /// What was seen of a row; of one at rest for how long it has been what it is.
+    fn samples(&self, row: &Row, end: Option<u64>) -> LagSamples {
         match (&row.trend, end) {
-            (_, None) => Vec::new(),
-            _ if row.committed == NONE => Vec::new(),
-            (Some(trend), _) => trend.samples().collect(),
-            (None, Some(end)) if row.first_seen < self.tick => {
-                vec![(row.first_seen, row.committed, end), (self.tick, row.committed, end)]
+            (Some(trend), Some(_)) if row.committed != NONE => LagSamples::Moved(self.tick, Arc::clone(trend)),
+            (None, Some(end)) if row.committed != NONE => {
+                LagSamples::Rest(self.tick.saturating_sub(row.first_seen) / 10, row.committed, end)
             }
-            (None, Some(end)) => vec![(self.tick, row.committed, end)],
+            _ => LagSamples::None,
         }
     }
 
-    fn burrow(&self, row: &Row, end: Option<u64>, samples: &[(u32, u64, u64)]) -> &'static str {
+    fn burrow(&self, row: &Row, end: Option<u64>, samples: &LagSamples) -> &'static str {
         let Some(end) = end.filter(|_| row.committed != NONE) else { return "NOTFOUND" };
         let lag = end.saturating_sub(row.committed);
         if lag == 0 {
             return "OK";
         }
         let alive = matches!(row.owner, Owns::Member(_));
-        let mut commits: Vec<BurrowCommit> = Vec::with_capacity(samples.len());
-        let recent = |at: u32| self.tick.saturating_sub(at) <= ENDS_SECONDS * 10;
-        let mut ends = vec![end];
-        ends.extend(samples.iter().filter(|s| recent(s.0)).map(|s| s.2));
-        for (at, position, end) in samples {
-            if alive || commits.last().is_none_or(|last| last.position != *position) {
-                let (lag, at) = (Some(end.saturating_sub(*position)), f64::from(*at) / 10.0);
-                commits.push(BurrowCommit { at, position: *position, lag });
+        let mut commits: Vec<BurrowCommit> = Vec::with_capacity(COURSE_POINTS);
+        let mut ends = Vec::with_capacity(COURSE_POINTS + 1);
+        ends.push(end);
+        for (before, position, end) in samples.iter() {
+            if before <= ENDS_SECONDS {
+                ends.push(end);
+            }
+            if alive || commits.last().is_none_or(|last| last.position != position) {
+                let lag = Some(end.saturating_sub(position));
+                commits.push(BurrowCommit { at: -f64::from(before), position, lag });
             }
         }
-        burrow(&commits, &ends, lag, f64::from(self.tick) / 10.0)
+        burrow(&commits, &ends, lag, 0.0)
     }
+}
+
+/// States whose reason says all: samples would only take memory.
+const fn says_all(state: LagState) -> bool {
+    matches!(state, LagState::Ok | LagState::Idle | LagState::NeverCommitted | LagState::Recreated)
 }
 
 /// State of a group that has no rows.

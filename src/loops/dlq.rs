@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use super::letters::Reader;
 use crate::broker::{Observe, Stop};
-use crate::dlq::{Board, MarkerWish, Mask, ReadWish};
+use crate::dlq::{Board, MarkerWish, Mask, ReadWish, Rules};
 use crate::model::{Survey, Timestamp};
 use crate::run::desk::Desk;
-use crate::snapshot::{DlqBoard, PeekQuestion, Peeked, PeekedLetter};
-use crate::store::{AuditEntry, AuditLog};
+use crate::snapshot::{DlqBoard, DlqCounted, LagBoard, PeekQuestion, Peeked, PeekedLetter};
+use crate::store::{AuditEntry, AuditLog, KeepStore, KeptOf};
 
 /// Time for reading letters after one survey: a lag that is late because of a breakdown helps nobody.
 const READ_BUDGET: Duration = Duration::from_millis(1_000);
@@ -52,10 +52,16 @@ pub struct DlqKeeper {
     pub peek: bool,
     /// What a peek hides.
     pub mask: Mask,
+    /// Where groups stand: the record there may be looked at too.
+    pub stands: watch::Receiver<Arc<LagBoard>>,
     /// Questions of people.
     pub peeks: Desk<PeekQuestion, PeekAnswer>,
     /// Every peek is noted here before it is answered.
     pub audit: Arc<dyn AuditLog>,
+    /// Keeps the counters over restarts; `None`: they count from now on.
+    pub counts: Option<Arc<dyn KeepStore>>,
+    /// Redrives that were interrupted, as they were stored when the process began: stream and row.
+    pub interrupted: Vec<(String, Vec<u8>)>,
     /// To snapshots; shared by the keepers of all clusters, each replaces its own part.
     pub out: watch::Sender<Arc<DlqBoard>>,
     /// The wall clock.
@@ -63,8 +69,37 @@ pub struct DlqKeeper {
 }
 
 impl DlqKeeper {
+    /// The board before the first survey: the counters of these clusters as they were stored.
+    #[must_use]
+    pub fn stored<'a>(clusters: impl Iterator<Item = &'a str>, counts: &dyn KeepStore) -> DlqBoard {
+        let of = |cluster: &str| {
+            let mut board = Board::new(cluster, Rules::default());
+            restore(&mut board, cluster, counts);
+            board.counted()
+        };
+        DlqBoard { counted: clusters.flat_map(of).collect(), ..DlqBoard::default() }
+    }
+
+    /// Goes on from the counters as they were stored.
+    pub fn restore(&mut self) {
+        if let Some(counts) = &self.counts {
+            restore(&mut self.board, &self.cluster, &**counts);
+            self.interrupted =
+                counts.load_kept(&self.cluster, KeptOf::Redrives).map_or_else(|_| Vec::new(), |(rows, _)| rows);
+        }
+    }
+
+    /// What was interrupted and is still as it was: a run that was resumed is another row.
+    fn still_interrupted(&mut self) {
+        if let Some(counts) = self.counts.as_ref().filter(|_| !self.interrupted.is_empty())
+            && let Ok((rows, _)) = counts.load_kept(&self.cluster, KeptOf::Redrives)
+        {
+            self.interrupted.retain(|run| rows.contains(run));
+        }
+    }
+
     /// Takes a survey, asks for what it makes worth knowing, and publishes.
-    pub fn absorb(&mut self, survey: &Survey, observe: &mut dyn Observe) {
+    pub fn absorb(&mut self, survey: &Survey, observe: &mut dyn Observe, stop: &Stop) {
         self.board.absorb(survey);
         if survey.answered {
             let until = Instant::now() + READ_BUDGET;
@@ -74,27 +109,47 @@ impl DlqKeeper {
                 self.board.told(&asked, &answers);
             }
             for wish in self.board.marker_wishes() {
-                self.read_markers(&wish, observe, until);
+                self.read_markers(&wish, observe, until, stop);
             }
-            while Instant::now() < until {
+            if self.board.waits() {
+                self.board.absorb(survey);
+            }
+            while Instant::now() < until && !stop.is_set() {
                 let wishes = self.board.wishes(WISHES);
                 if wishes.is_empty() {
                     break;
                 }
                 for wish in wishes {
-                    if Instant::now() >= until {
+                    if Instant::now() >= until || stop.is_set() {
                         break;
                     }
                     self.read_letters(&wish, observe);
                 }
             }
         }
-        self.publish();
+        self.still_interrupted();
+        let counted = self.count();
+        self.publish(counted);
     }
 
-    fn read_markers(&mut self, wish: &MarkerWish, observe: &mut dyn Observe, until: Instant) {
+    /// The counters, once they are durable; `None`: those shown stay.
+    fn count(&mut self) -> Option<Vec<DlqCounted>> {
+        if let Some(counts) = &self.counts {
+            let rows = self.board.unstored();
+            if !rows.is_empty() {
+                if let Err(error) = counts.save_kept(&self.cluster, KeptOf::Letters, &rows) {
+                    tracing::warn!(cluster = %self.cluster, %error, "counters of dead letters could not be stored; they stand still");
+                    return None;
+                }
+                self.board.are_stored(rows);
+            }
+        }
+        Some(self.board.counted())
+    }
+
+    fn read_markers(&mut self, wish: &MarkerWish, observe: &mut dyn Observe, until: Instant, stop: &Stop) {
         let mut from = wish.from;
-        while Instant::now() < until {
+        while Instant::now() < until && !stop.is_set() {
             match observe.records(&wish.stream, 0, from, MARKERS, READ_BYTES, READ_DEADLINE) {
                 Ok(stretch) => {
                     let pairs =
@@ -120,7 +175,7 @@ impl DlqKeeper {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&self, counted: Option<Vec<DlqCounted>>) {
         let (views, dropped) = self.board.views();
         let (retry, suggested) = self.board.beside();
         self.out.send_modify(|board| {
@@ -133,6 +188,13 @@ impl DlqKeeper {
             let others = |of: &[(String, Arc<str>)]| of.iter().filter(|(c, _)| !mine(c)).cloned().collect::<Vec<_>>();
             new.retry = [others(&board.retry), named(retry)].concat();
             new.suggested = [others(&board.suggested), named(suggested)].concat();
+            let broken = self.interrupted.iter().map(|(stream, _)| stream.as_str().into()).collect();
+            new.interrupted = [others(&board.interrupted), named(broken)].concat();
+            new.counted = match &counted {
+                Some(counted) => board.counted.iter().filter(|c| !mine(&c.cluster)).chain(counted).cloned().collect(),
+                None => board.counted.clone(),
+            };
+            new.counted.sort_by(|a, b| (&a.cluster, &a.stream).cmp(&(&b.cluster, &b.stream)));
             new.dropped_by.insert(self.cluster.to_string(), dropped);
             new.dropped = new.dropped_by.values().sum();
             *board = Arc::new(new);
@@ -154,6 +216,17 @@ impl DlqKeeper {
         }
     }
 
+    /// Whether a group stands at that position.
+    fn stands_at(&self, question: &PeekQuestion) -> bool {
+        let all = self.stands.borrow();
+        let groups = all.clusters.iter().filter(|c| *c.cluster == *self.cluster).flat_map(|c| &c.groups);
+        let mut rows = groups.flat_map(|g| &g.rows);
+        rows.any(|r| {
+            let at = r.committed.map(|c| c.max(r.start.unwrap_or(0)));
+            *r.stream == *question.stream && r.partition == question.partition && at == Some(question.position)
+        })
+    }
+
     /// One peek. It is noted before anything is read: what cannot be audited does not happen.
     ///
     /// # Errors
@@ -163,10 +236,14 @@ impl DlqKeeper {
         if !self.peek {
             return Err("payloads may not be looked at: [dlq] peek is false".into());
         }
-        if !self.board.views().0.iter().any(|s| *s.stream == **stream) {
-            return Err(format!("{stream} is not a stream of dead letters that is watched"));
+        let letters = self.board.views().0.iter().any(|s| *s.stream == **stream);
+        if !letters && !self.stands_at(question) {
+            return Err(format!(
+                "{stream} is not a stream of dead letters that is watched, and no group stands at {partition}/{position}"
+            ));
         }
-        let count = question.count.clamp(1, PEEK_LETTERS);
+        // Of a live stream only the one record that a group does not get past.
+        let count = if letters { question.count.clamp(1, PEEK_LETTERS) } else { 1 };
         let entry = AuditEntry {
             at: (self.now)(),
             user: user.clone(),
@@ -196,6 +273,20 @@ impl DlqKeeper {
             }
         });
         Ok(Peeked { letters: letters.collect(), next: stretch.next, at_end: stretch.at_end })
+    }
+}
+
+fn restore(board: &mut Board, cluster: &str, counts: &dyn KeepStore) {
+    match counts.load_kept(cluster, KeptOf::Letters) {
+        Ok((rows, damaged)) => {
+            let damaged = damaged + board.restore(rows);
+            if damaged > 0 {
+                tracing::warn!(cluster, damaged, "some stored counters of dead letters were damaged and begin anew");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(cluster, %error, "the stored counters of dead letters cannot be read; they begin anew")
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod ticker;
 pub use dlq::{DlqKeeper, PeekAnswer};
 pub use engine::{EngineLoop, LOOKUP_TRANSACTIONS, Lookup};
 pub use keeper::{Keeper, KeeperState};
-pub use lag::LagLoop;
+pub use lag::{Commits, CommitsLoop, LagLoop};
 pub use letters::{Reader, rules as dlq_rules};
 pub use redrive::{Ended, Prepare, RedriveError, RedriveLoop, RedriveOptions, Reins};
 pub use status::StatusLoop;

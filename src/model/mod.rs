@@ -20,8 +20,8 @@ pub use spec::{
     DlqSpec, FieldPath, FlowSpec, Format, LagSpec, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec,
 };
 pub use survey::{
-    Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition,
-    TopicFacts,
+    Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, SeenCommit, Survey, TimeQuestion,
+    TimedPosition, TopicFacts,
 };
 pub use units::{MICROS_PER_SECOND, Timestamp};
 pub use web_limits::WebLimits;

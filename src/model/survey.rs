@@ -167,3 +167,18 @@ pub struct TimedPosition {
     /// Its record time.
     pub time: Timestamp,
 }
+
+/// A commit as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCommit {
+    /// Group.
+    pub group: Arc<str>,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: u32,
+    /// The next position that the group will read; `None`: the commit is gone.
+    pub next: Option<u64>,
+    /// When it was committed; for one that is gone, the time of that record where it has one.
+    pub at: Option<Timestamp>,
+}

@@ -10,6 +10,10 @@ use crate::model::Timestamp;
 pub struct DlqBoard {
     /// Streams by cluster and name.
     pub streams: Vec<Arc<DlqStream>>,
+    /// Counters as they are stored, by cluster and stream: what `/metrics` may show, because it never falls.
+    pub counted: Vec<DlqCounted>,
+    /// Streams of which a redrive was interrupted by the end of the process, and not resumed since (cluster, name).
+    pub interrupted: Vec<(String, Arc<str>)>,
     /// Streams left out because of a bound, over all clusters.
     pub dropped: u64,
     /// The same by cluster.
@@ -18,6 +22,19 @@ pub struct DlqBoard {
     pub retry: Vec<(String, Arc<str>)>,
     /// Streams whose name suggests dead letters and whose records do not say so (cluster, name).
     pub suggested: Vec<(String, Arc<str>)>,
+}
+
+/// The counters of one stream, as they are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DlqCounted {
+    /// Cluster by name.
+    pub cluster: String,
+    /// Stream.
+    pub stream: Arc<str>,
+    /// Letters that arrived since it was first watched.
+    pub inflow: u64,
+    /// Letters that expired before anybody handled them, since it was first watched.
+    pub expired: u64,
 }
 
 /// How a stream came to be watched for dead letters.
@@ -58,11 +75,11 @@ pub struct DlqStream {
     pub inflow_per_minute: Option<f64>,
     /// Age of the oldest unhandled letter, seconds; `None`: not known, or none is unhandled (`unhandled == 0`).
     pub oldest_unhandled_age_seconds: Option<f64>,
-    /// Lost to retention before anybody handled them: since we watch, and what the group's position showed then.
+    /// Lost to retention before anybody handled them: since it was first watched, and what the group's position showed then.
     pub expired: u64,
-    /// Arrived since we watch.
+    /// Arrived since it was first watched, also while the process was down.
     pub inflow_total: u64,
-    /// Redriven since we watch.
+    /// Redriven since it was first watched.
     pub redriven_total: u64,
     /// Depth (`unhandled`) in each window of [`super::WINDOWS`].
     pub windows: Vec<DlqWindow>,
@@ -185,7 +202,7 @@ pub struct RedriveView {
     pub stream: String,
     /// True where nothing is sent.
     pub dry_run: bool,
-    /// `preparing running paused done cancelled failed`.
+    /// `preparing running paused done cancelled failed`; `interrupted`: the process ended before it, and it can be resumed.
     pub state: &'static str,
     /// Letters between where it began and where it will end, holes included: an upper bound.
     pub span: u64,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::course::LagSamples;
 use crate::model::{GroupPhase, GroupProtocol, Timestamp, TopicFacts};
 
 /// Groups of all clusters.
@@ -28,6 +29,8 @@ pub struct LagCluster {
     pub faults: Vec<String>,
     /// Groups by name.
     pub groups: Vec<Arc<GroupView>>,
+    /// Messages lost to retention by group, as they are stored: what `/metrics` may show, because it never falls.
+    pub lost: Arc<[(Arc<str>, u64)]>,
     /// Partitions that are not well: without leader, offline, under-replicated.
     pub troubles: Vec<PartitionTrouble>,
     /// Groups and rows left out because of a bound.
@@ -36,6 +39,8 @@ pub struct LagCluster {
     pub topics: Arc<Vec<TopicFacts>>,
     /// Brokers; `None`: not known.
     pub brokers: Option<u32>,
+    /// The broker's own log of commits; `None`: it is not to be read.
+    pub push: Option<PushView>,
     /// Lag events received (streams of role `lag`), newest per group, stream and partition.
     pub told: Vec<ToldLag>,
 }
@@ -169,7 +174,7 @@ pub struct GroupView {
     pub drain_seconds: Option<f64>,
     /// Records committed per second over the last minute.
     pub commit_rate: Option<f64>,
-    /// Messages lost to retention before they were read, since we watch.
+    /// Messages lost to retention before they were read, since the group was first watched.
     pub lost_messages: u64,
     /// Lag at the newest surveys, oldest first: the trend. `None`: not known then.
     pub trend: Vec<Option<f32>>,
@@ -260,13 +265,66 @@ pub struct LagRow {
     pub reason: Reason,
     /// Burrow's verdict.
     pub burrow: &'static str,
-    /// Messages that expired before they were read, since we watch. What had expired before is in the reason of LOST only.
+    /// Its newest commit as the broker's own log of them says; `None`: that log is not read, or it tells nothing of it.
+    pub pushed: Option<Box<PushedCommit>>,
+    /// Messages that expired before they were read, since it was first watched. What had expired before is in the reason of LOST only.
     pub lost_messages: u64,
-    /// The samples behind the verdict: (seconds before `as_of`, committed, end), oldest first. Empty for OK and
-    /// IDLE: most rows are, and their reason says all.
-    pub samples: Vec<(u32, u64, u64)>,
-    /// Client id and host of the member that has it.
-    pub owner: Option<(Arc<str>, Arc<str>)>,
+    /// The samples behind the verdict. None where the reason says all: most rows are OK or IDLE.
+    pub samples: LagSamples,
+    /// The member that has it.
+    pub owner: Option<MemberName>,
+}
+
+/// Client id and host of a member.
+pub type MemberName = Arc<(Arc<str>, Arc<str>)>;
+
+/// A commit as the broker's own log of them says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PushedCommit {
+    /// The next position that the group will read.
+    pub next: u64,
+    /// When it was committed, by the broker's clock.
+    pub at: Timestamp,
+    /// Records committed per second of late; `None`: not known yet.
+    pub per_second: Option<f64>,
+}
+
+/// Whether the broker's own log of commits is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushState {
+    /// Not yet.
+    #[default]
+    Starting,
+    /// It is.
+    Reading,
+    /// The right to read it is missing: groups are asked for, as without it.
+    NoRight,
+    /// It does not answer.
+    Silent,
+}
+
+/// How the reading of that log goes, since the process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushView {
+    /// State.
+    pub state: PushState,
+    /// Why it is not read; empty where it is.
+    pub words: String,
+    /// Commits seen.
+    pub commits: u64,
+    /// The newest of them.
+    pub newest: Option<Timestamp>,
+    /// Records of a kind that we do not know.
+    pub unknown: u64,
+    /// Records that are not understood.
+    pub faults: u64,
+    /// Commits left out because of a bound.
+    pub dropped: u64,
+    /// Positions on which the log and the survey went on disagreeing; the survey is believed.
+    pub disagreements: u64,
+    /// The newest of these, in words.
+    pub disagreed: String,
 }
 
 /// A partition that is not well.

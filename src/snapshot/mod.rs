@@ -3,6 +3,7 @@
 //! Unknown is `None`, never 0. Durations are seconds as `f64` where they are for people and APIs,
 //! and come from histograms of at most 1.1 % relative error.
 
+mod course;
 mod dlq;
 mod durable;
 mod history;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, TimedPosition, Timestamp};
-pub use dlq::{DlqBoard, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
+pub use course::{COURSE_POINTS, Course, CoursePoint, LagSamples};
+pub use dlq::{
+    DlqBoard, DlqCounted, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView,
+};
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use history::{History, Point, Series};
 pub use lag::{
-    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, PartitionTrouble, Reason,
-    ToldLag,
+    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, MemberName, PartitionTrouble,
+    PushState, PushView, PushedCommit, Reason, ToldLag,
 };
 pub use transaction::{Meaning, Measured, TransactionEvent, TransactionKey, TransactionState, TransactionView, Waits};
 

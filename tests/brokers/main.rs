@@ -20,6 +20,7 @@ mod outage;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod process;
+mod pushed;
 mod raw;
 mod reading;
 mod replicas;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         replicas::TESTS,
         lag::TESTS,
         moving::TESTS,
+        pushed::TESTS,
     ]
     .concat();
     let chosen: Vec<(&str, Test)> = all

@@ -174,11 +174,17 @@ fn killed(broker: &mut Broker) {
     };
     let (mut kills, mut chance) = (0, 0x9e37_79b9_u64);
     while kills < KILLS {
-        let mut process = start();
+        // Killed once a drawn number of records more is written, so in the middle however fast the machine is; now and
+        // then at a drawn moment, so at the beginning, too.
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let life = Instant::now() + Duration::from_millis(150 + (chance >> 33) % 500);
+        let (drawn, by_time) = (chance >> 33, (chance >> 31).is_multiple_of(4));
+        let (records, hang) = (hand.written("kill", 2) + 1 + drawn % 800, Instant::now() + PATIENCE);
+        let mut process = start();
+        let life = Instant::now() + Duration::from_millis(drawn % 400);
+        let alive = || if by_time { Instant::now() < life } else { hand.written("kill", 2) < records };
         let mut ended = None;
-        while ended.is_none() && Instant::now() < life {
+        while ended.is_none() && alive() {
+            assert!(Instant::now() < hang, "the mover moves nothing");
             thread::sleep(Duration::from_millis(1));
             ended = process.0.try_wait().unwrap();
         }
@@ -211,7 +217,7 @@ fn unanswered(broker: &mut Broker) {
     hand.create("hang", 2);
     let stop = AtomicBool::new(false);
     let (address, broker) = (broker.address.clone(), &*broker);
-    let mut again = 0;
+    let (mut again, mut steps) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut wait = 7;
@@ -223,30 +229,36 @@ fn unanswered(broker: &mut Broker) {
                 thread::sleep(Duration::from_millis(20 + wait % 400));
             }
         });
-        let mut mover = mover(&address, "redrive.hang-dlt");
-        let mut next = [0_u64; 2];
-        let deadline = Instant::now() + 3 * PATIENCE;
-        let result = (0..16_usize).try_for_each(|step| {
-            let partition = u32::try_from(step % 2).unwrap();
-            let numbers = (step / 2 * 20..step / 2 * 20 + 20).map(|n| n * 2 + step % 2);
-            let out: Vec<Outgoing> = numbers
-                .map(|n| Outgoing { stream: "hang".to_owned(), partition: Some(partition), ..letter(n) })
-                .collect();
-            next[step % 2] += 20;
-            loop {
-                match mover.step("hang-dlt", out.clone(), &[(partition, next[step % 2])], Duration::from_millis(600)) {
-                    Ok(()) => return Ok(()),
-                    Err(MoveError::Unavailable(_)) if Instant::now() < deadline => again += 1,
+        let result = (|| {
+            let mut mover = mover(&address, "redrive.hang-dlt");
+            let deadline = Instant::now() + 3 * PATIENCE;
+            // A fast machine makes many steps between two pauses: it goes on until one was hit. A slow one needs
+            // longer for a step than a pause lasts: it is given longer each time.
+            let mut limit = Duration::from_millis(600);
+            while steps < 16 || again == 0 || steps % 2 == 1 {
+                let (of, step) = (steps % 2, steps / 2);
+                let partition = u32::try_from(of).unwrap();
+                let numbers = (step * 20..step * 20 + 20).map(|n| n * 2 + of);
+                let out: Vec<Outgoing> = numbers
+                    .map(|n| Outgoing { stream: "hang".to_owned(), partition: Some(partition), ..letter(n) })
+                    .collect();
+                let next = u64::try_from(step * 20 + 20).unwrap();
+                match mover.step("hang-dlt", out, &[(partition, next)], limit) {
+                    Ok(()) => steps += 1,
+                    Err(MoveError::Unavailable(_)) if Instant::now() < deadline => {
+                        again += 1;
+                        limit = limit.mul_f64(1.1).min(PATIENCE);
+                    }
                     Err(error) => return Err(error.to_string()),
                 }
             }
-        });
+            Ok(())
+        })();
         stop.store(true, Ordering::Release);
         result.unwrap();
     });
-    assert!(again > 0, "some steps had to be made again");
-    println!("steps made again: {again}");
-    each_once(&address, "hang", 320);
+    println!("{steps} steps, {again} made again");
+    each_once(&address, "hang", steps * 20);
 }
 
 fn fenced(broker: &mut Broker) {

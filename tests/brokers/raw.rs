@@ -19,7 +19,7 @@ const NOT_YET: [i16; 3] = [3, 5, 6];
 
 /// Appends one record to a partition.
 pub fn produce(address: &str, topic: &str, partition: i32, record: &Hostile<'_>) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         match try_produce(address, topic, partition, record) {
             0 => return,

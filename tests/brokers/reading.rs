@@ -9,7 +9,7 @@ use streamgauge::model::{Began, Kind, Positions, Start, Timestamp};
 use super::Test;
 use super::kafka::Broker;
 use super::raw::{self, Hostile};
-use super::rig::{self, Hand, PATIENCE, Rig, exact};
+use super::rig::{self, AT_ONCE, Hand, PATIENCE, Rig, exact};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("every_event_exactly_once_and_the_ends_of_kafkas_own_tool", every_event_exactly_once),
@@ -45,7 +45,7 @@ fn every_event_exactly_once(broker: &mut Broker) {
     assert_eq!((health.up, health.streams.as_slice()), (Some(true), ["many".to_owned()].as_slice()));
     assert!(health.cluster_id.is_some());
     let (took, positions) = rig.stop();
-    assert!(took < Duration::from_millis(500), "stopping took {took:?}");
+    assert!(took < AT_ONCE, "stopping took {took:?}");
     let mut stored: Vec<(u32, u64)> = positions.sources.iter().map(|s| (s.key.partition, s.next)).collect();
     stored.sort_unstable();
     assert_eq!(stored, (0..4).zip(ends).collect::<Vec<_>>());

@@ -21,7 +21,9 @@ use streamgauge::model::{
 use tokio::sync::watch;
 
 /// Longer than any wait of a correct reader.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// What must not wait for anybody has come to its end long before.
+pub const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// What was said of one partition (stream, generation, partition).
 #[derive(Clone, Debug, Default)]
@@ -287,6 +289,12 @@ impl Hand {
     pub fn try_create(&self, topic: &str, partitions: i32) -> bool {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         wait(self.admin.create_topics([&new], &AdminOptions::new())).unwrap().iter().all(Result::is_ok)
+    }
+
+    /// Positions taken in the first `partitions` partitions.
+    pub fn written(&self, topic: &str, partitions: i32) -> u64 {
+        let end = |p| self.admin.inner().fetch_watermarks(topic, p, PATIENCE).unwrap().1;
+        (0..partitions).map(|p| end(p).unsigned_abs()).sum()
     }
 
     pub fn delete(&self, topic: &str) {

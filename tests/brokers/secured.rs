@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaMove};
-use streamgauge::broker::{Finding, Inspect, Move as _, MoveError, NewRecord, Outgoing, Wants};
+use streamgauge::broker::kafka::{KafkaConfig, KafkaInspect, KafkaMove, KafkaTail};
+use streamgauge::broker::{Finding, Inspect, Move as _, MoveError, NewRecord, Outgoing, Tail as _, Wants};
 use streamgauge::dlq::{marker_stream, own_group};
 use streamgauge::model::{Positions, SourceState, Start};
 
@@ -18,6 +18,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("rights_of_groups_and_redrives_are_named_and_granted_by_the_printed_commands", further_rights),
 ];
 
+/// How long a cluster is asked that refuses us: each of the four cases may take all of it.
+const REFUSED: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "s3cret-of-the-observer";
 
 /// Makes a user and says how the product is told of it.
@@ -89,7 +91,7 @@ fn refused_at_the_door(broker: &mut Broker) {
         (with("security.protocol", "SASL_PLAINTEXT"), "answers nothing that a Kafka would", "security.protocol"),
     ];
     for (config, words, mend) in cases {
-        let findings = doctor(&config, &["paid"], Duration::from_secs(3));
+        let findings = doctor(&config, &["paid"], REFUSED);
         let [only] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(only.ok, Some(false));
         assert!(only.detail.contains(words) && only.mend.contains(mend), "{only:?}");
@@ -124,6 +126,10 @@ fn missing_right(broker: &mut Broker) {
     // Others go on meanwhile.
     hand.send("allowed", Some(0), 50);
     rig.until_ends("allowed", 0, &[150]);
+
+    // Commits are not pushed without the right to read them, and that is said.
+    let refused = KafkaTail::new(config.clone()).unwrap().read(PATIENCE, &mut |_| ());
+    assert_eq!(refused, Err("no right to read __consumer_offsets".to_owned()));
 
     let findings = doctor(&config, &["allowed", "unread", "hidden"], PATIENCE);
     let missing: Vec<&Finding> = findings.iter().filter(|f| f.ok == Some(false)).collect();

@@ -9,4 +9,5 @@ mod live;
 mod native;
 mod one_command;
 mod self_check;
+mod strange_records;
 mod true_numbers;

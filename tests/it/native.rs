@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::http;
+use crate::support::ports::free_port;
 use crate::support::process::{Server, until};
 
 /// Latencies in seconds and how many transactions have them: within a bucket, on its edge, below zero, at zero.
 const LATENCIES: [(f64, u64); 6] = [(0.1, 40), (1.0, 30), (1.000_001, 9), (10.5, 5), (-0.25, 4), (0.0, 12)];
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A Prometheus that scrapes five times a second; killed at the end of the test whatever happens.
 struct Prometheus {
@@ -25,8 +26,7 @@ impl Prometheus {
         let config = "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: it\n  \
                       file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]\n";
         std::fs::write(dir.join("prometheus.yml"), config).expect("written");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port());
         let log = std::fs::File::create(dir.join("prometheus.log")).expect("a file");
         let child = Command::new("prometheus")
             .args(["--enable-feature=native-histograms,exemplar-storage", "--log.level=warn"])

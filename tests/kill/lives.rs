@@ -11,7 +11,7 @@ use crate::support::process::{Server, until};
 use crate::support::rng::Rng;
 
 /// Longer than anything takes that works.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Progress is known once per tick (250 ms): the moment between two ticks is drawn.
 const PHASE: u64 = 400;
 

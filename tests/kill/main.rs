@@ -10,6 +10,7 @@ mod kafka;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counters;
 mod embedded;
 mod lives;
 mod readings;

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use streamgauge::model::{Kind, Timestamp};
 
+use crate::counters::Letters;
 use crate::kafka::Broker;
 use crate::lives::{Lives, PATIENCE};
 use crate::scrape::{Scraper, promtool};
@@ -58,6 +59,7 @@ pub fn run(seed: u64, libs: &Path) {
     let total: u64 = world.partitions.iter().map(|p| p.records.len() as u64).sum();
     assert!((1_000_000..=1_200_000).contains(&total), "{total} records");
     create(&broker.address, &world.partitions);
+    let mut letters = Letters::prepare(&broker.address);
     println!("{total} records in {} partitions, drawn after {:.1?}", world.partitions.len(), began.elapsed());
 
     let (written, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -71,6 +73,7 @@ pub fn run(seed: u64, libs: &Path) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut lives = Lives::begin(dir.path(), &config(&broker.address, &world), seed);
     let scraper = Scraper::start(lives.address.clone());
+    letters.begin(&lives, seed);
     lives.kill_at_any_moment(KILLS, total, &|| written.load(Ordering::Relaxed), true);
     lives.wait("everything written", || (written.load(Ordering::Relaxed) == total).then_some(()));
     // Everything is settled 10 s of watermark after its end.
@@ -78,6 +81,7 @@ pub fn run(seed: u64, libs: &Path) {
     stop.store(true, Ordering::Release);
     producer.join().expect("the producer");
     lives.until_settled(0);
+    let counted = letters.end(&lives);
 
     let seen = read_back(&broker.address, &world);
     let oracle = Oracle::new(&world.flows, &seen, 3_600);
@@ -88,7 +92,7 @@ pub fn run(seed: u64, libs: &Path) {
     lives.terminate();
     println!(
         "kafka: {total} records, {kills} kills ({behind} with records unread), slowest start {slowest:.1?}, {} scrapes of \
-         {} series, {:.0?}",
+         {} series, {counted:?}, {:.0?}",
         report.scrapes,
         report.series,
         began.elapsed()
@@ -116,6 +120,7 @@ fn take_apart(partitions: &mut [Partition]) {
 
 fn config(address: &str, world: &Workload) -> String {
     let mut out = format!("[[cluster]]\nname = \"main\"\nkind = \"kafka\"\nbootstrap_servers = \"{address}\"\n\n");
+    out += "[lag]\ninterval = \"1s\"\n\n";
     for partition in world.partitions.iter().filter(|p| p.key.partition == 0) {
         world::stream_toml(&mut out, &partition.key.stream, partition.role);
     }

@@ -13,14 +13,8 @@ use crate::readings::Readings;
 use crate::support::http;
 
 const EVERY: Duration = Duration::from_millis(200);
-/// These count from the start of the process, as every client library of Prometheus has it.
+/// These and no other count from the start of the process, as every client library of Prometheus has it.
 const OF_THE_PROCESS: &str = "process_";
-/// So do these three and no other: what surveys see is counted while somebody watches (docs/adr/016).
-const OF_THE_WATCH: [&str; 3] = [
-    "streamgauge_group_lost_messages_total",
-    "streamgauge_dlq_inflow_messages_total",
-    "streamgauge_dlq_expired_messages_total",
-];
 /// Complaints kept; one defect shows in thousands of scrapes.
 const COMPLAINTS: usize = 20;
 
@@ -80,7 +74,7 @@ fn look(page: String, highest: &mut HashMap<String, f64>, report: &mut Report) {
         Err(why) => return complain(report, why),
     };
     let (mut known, before) = (0, highest.len());
-    let durable = |name: &str| !name.starts_with(OF_THE_PROCESS) && !OF_THE_WATCH.contains(&name);
+    let durable = |name: &str| !name.starts_with(OF_THE_PROCESS);
     for sample in readings.samples.iter().filter(|s| durable(&s.name) && readings.is_cumulative(s)) {
         match highest.get_mut(&sample.series()) {
             None => drop(highest.insert(sample.series(), sample.value)),

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use streamgauge::decode::OffsetsTopic;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Every so many letters one has been redriven as often as is allowed.
 pub const CAPPED: u64 = 10;
 
@@ -121,6 +121,15 @@ impl Hand {
             });
         });
         found
+    }
+
+    /// Positions taken in a topic, by records and by the marks of transactions.
+    pub fn written(&self, topic: &str) -> u64 {
+        let client = self.admin.inner();
+        let metadata = client.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+        let partitions = metadata.topics()[0].partitions().iter();
+        let end = |partition| client.fetch_watermarks(topic, partition, PATIENCE).expect("an end").1;
+        partitions.map(|p| end(p.id()).unsigned_abs()).sum()
     }
 
     /// What the broker itself wrote down of commits, through our decoder.

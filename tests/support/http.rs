@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// No server that works leaves a client waiting for so long, however slow the machine.
+const HANGS: Duration = Duration::from_secs(60);
+
 /// An answer: status, headers with lower-case names, body.
 #[derive(Debug)]
 pub struct Answer {
@@ -41,7 +44,7 @@ pub fn request(
     body: &[u8],
 ) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(HANGS))?;
     stream.set_nodelay(true)?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {

@@ -8,16 +8,21 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "ports.rs"]
+mod ports;
+
+use ports::free_port;
+
 /// The environment variable that names the folder of jars.
 pub const LIBS: &str = "STREAMGAUGE_KAFKA_LIBS";
 /// A broker needs 3 s on an idle machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// The folder of jars, or why there is none.
 pub fn libs() -> Result<PathBuf, String> {
@@ -65,7 +70,7 @@ impl Broker {
 
     fn node(libs: &Path, id: u32, of: Option<(&str, &str)>) -> Self {
         let data = tempfile::tempdir().expect("a folder for the broker");
-        let [address, guarded, watched, relay, own] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+        let [address, guarded, watched, relay, own] = [(); 5].map(|()| format!("127.0.0.1:{}", free_port()));
         let controller = of.map_or(own, |(controller, _)| controller.to_owned());
         let (log, keys) = (data.path().join("log"), data.path().join("server.p12"));
         let (roles, door) = match of {
@@ -234,10 +239,4 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Ports that nobody has at the moment.
-fn free_ports() -> [u16; 5] {
-    let bind = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-    [(); 5].map(|()| bind()).map(|listener| listener.local_addr().expect("a port").port())
 }

@@ -13,6 +13,7 @@ pub mod fakelog;
 pub mod generate;
 pub mod http;
 pub mod oracle;
+pub mod ports;
 pub mod process;
 pub mod reader;
 pub mod record;

@@ -21,7 +21,7 @@ pub fn commit(address: &str, groups: &[(String, Vec<(String, Rows)>)]) {
     coordinator(&mut socket, &groups[0].0);
     for some in groups.chunks(PIPELINE) {
         let mut open: Vec<_> = some.iter().collect();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !open.is_empty() {
             assert!(Instant::now() < deadline, "commits are not taken");
             let requests: Vec<u8> = open.iter().flat_map(|(group, topics)| offset_commit(group, topics)).collect();
@@ -47,7 +47,7 @@ pub fn commit_one(address: &str, group: &str, topic: &str, rows: &[(i32, i64)]) 
 
 /// Asks for the coordinator until there is one: the first such question makes the offsets topic.
 fn coordinator(socket: &mut TcpStream, group: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let mut body = header(10, 1);
         string(&mut body, group);

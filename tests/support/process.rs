@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::http::{self, Answer};
 
+/// Longer than anything takes that works, also in the dev profile on a machine that is busy.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A serving process.
 pub struct Server {
     child: Child,
@@ -54,7 +57,7 @@ impl Server {
                 }
             }
         });
-        match line.recv_timeout(Duration::from_secs(30)) {
+        match line.recv_timeout(PATIENCE) {
             Ok(address) => Ok(Self { child, address, log }),
             Err(_) => {
                 let _gone = child.kill();

@@ -12,9 +12,9 @@ target_dir() { cargo metadata --no-deps --format-version=1 --locked | sed 's/.*"
 # A package that is a sentence (it holds a blank) cannot be installed by us.
 need() {
   local command="$1"; shift
-  command -v "$command" >/dev/null 2>&1 && return 0
+  type -P "$command" >/dev/null && return 0
   if [[ "$*" != *" ("* ]]; then
-    obtain "$@" && command -v "$command" >/dev/null 2>&1 && return 0
+    obtain "$@" && type -P "$command" >/dev/null && return 0
     echo "missing: $command. Install it with: apt-get install --no-install-recommends $*" >&2
   else
     echo "missing: $command. Install $*" >&2
@@ -29,9 +29,15 @@ obtain() {
   if [ -z "$(find "$CACHE/.apt-updated" -mmin -600 2>/dev/null)" ]; then
     apt-get update -qq >"$CACHE/apt.log" 2>&1 && touch "$CACHE/.apt-updated"
   fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >>"$CACHE/apt.log" 2>&1 && return 0
+  # A fresh machine may be busy with upgrades of its own.
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >>"$CACHE/apt.log" 2>&1 && return 0
   tail -5 "$CACHE/apt.log" >&2
   return 1
+}
+
+# patiently COMMAND...: what asks the network is asked up to three times.
+patiently() {
+  "$@" || { sleep 5; "$@"; } || { sleep 20; "$@"; }
 }
 
 # What librdkafka and its TLS are built with. OpenSSL's Configure needs modules that Debian's perl-base lacks.

@@ -125,9 +125,11 @@ fn row(m: &Made, stream: &str, partition: u32, now: Timestamp) -> LagRow {
         burrow: burrow(m.state, bad),
         samples: (0..6)
             .map(|i| (50 - i * 10, end - 12_000 + u64::from(i) * 20, end - 600 + u64::from(i) * 120))
-            .collect(),
-        owner: (m.state != LagState::Stopped && m.state != LagState::Abandoned && known)
-            .then(|| (format!("{}-{}", m.name, partition % 3).into(), format!("/10.4.{}.17", partition % 3).into())),
+            .collect::<Vec<_>>()
+            .into(),
+        owner: (m.state != LagState::Stopped && m.state != LagState::Abandoned && known).then(|| {
+            Arc::new((format!("{}-{}", m.name, partition % 3).into(), format!("/10.4.{}.17", partition % 3).into()))
+        }),
         ..LagRow::default()
     }
 }

@@ -114,10 +114,15 @@ impl KafkaConfig {
         config
     }
 
-    /// A client that only asks questions: no group's name, so none is looked up.
+    /// A client that only asks questions.
+    ///
+    /// It needs a group's name all the same, which nothing joins and nothing is committed to: librdkafka tells its own
+    /// group when a coordinator has moved, also when the question was about somebody else's, and dies (SIGSEGV) when it
+    /// has none (librdkafka issue 5040).
     pub(super) fn watcher(&self) -> Result<Client, String> {
         let mut config = self.base();
-        config.set("allow.auto.create.topics", "false");
+        config.set("group.id", "streamgauge-observer").set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false").set("allow.auto.create.topics", "false");
         config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
     }
 

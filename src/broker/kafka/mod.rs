@@ -10,6 +10,7 @@
 //! | `commit` | positions of the demo's groups |
 //! | `inspect` | `doctor` and `sample`; `rights`: those that groups and redrives need |
 //! | `observe` | groups and their lag, logs, single records |
+//! | `tail` | what groups commit, as the broker's own log says |
 //! | `mover` | redrive: appends and progress in one transaction |
 //! | `ffi` | all unsafe code |
 //! | `floor` | what reading costs without us: the yardstick of the benchmark |
@@ -34,6 +35,7 @@ mod read;
 mod rights;
 mod slot;
 mod survey;
+mod tail;
 mod topics;
 mod write;
 
@@ -44,4 +46,5 @@ pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
 pub use property::{PropertyFault, property_fault};
 pub use read::KafkaRead;
+pub use tail::KafkaTail;
 pub use write::KafkaWrite;

@@ -49,6 +49,9 @@ impl Entry {
             let settled = settled.as_ref().map(|f| f as &dyn Fn(u64, u64) -> u64);
             self.tracked.learn(n, Facts { start, end, committed, ahead: 0 }, settled);
             self.looked.expire(n, start);
+            if let Some(settled) = &mut self.settled {
+                settled.expire(n, start);
+            }
             as_of = Some(as_of.map_or(p.at, |at: Timestamp| at.min(p.at)));
         }
         self.as_of = as_of.or(self.as_of);

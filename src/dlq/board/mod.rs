@@ -2,6 +2,7 @@
 
 mod entry;
 mod group;
+mod kept;
 mod rules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,6 +16,7 @@ use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
 use crate::snapshot::{DlqStream, FoundBy, LetterView};
 pub use group::own_group;
 use group::{chosen, positions};
+use kept::Kept;
 pub use rules::Rules;
 
 /// Letters asked for in one read.
@@ -70,6 +72,8 @@ struct Entry {
     markers: Option<(Arc<str>, u64, u64)>,
     /// Copies that were sent, as of the last survey; `None`: not known yet.
     sent: Option<u64>,
+    /// It goes on from what was stored, and its markers were not read yet.
+    waits: bool,
 }
 
 /// When a stream was looked into last, and its newest positions by partition.
@@ -81,6 +85,10 @@ pub struct Board {
     cluster: String,
     rules: Rules,
     streams: BTreeMap<Arc<str>, Entry>,
+    /// Of streams that are not there, or were not yet seen.
+    kept: HashMap<Arc<str>, Kept>,
+    /// Rows as they are stored.
+    stored: HashMap<Arc<str>, Vec<u8>>,
     retry: Vec<Arc<str>>,
     /// Names that only suggest dead letters, and when they were looked into last.
     perhaps: BTreeMap<Arc<str>, Suggested>,
@@ -99,6 +107,8 @@ impl Board {
             cluster: cluster.into(),
             rules,
             streams: BTreeMap::new(),
+            kept: HashMap::new(),
+            stored: HashMap::new(),
             retry: Vec::new(),
             perhaps: BTreeMap::new(),
             stable: HashMap::new(),
@@ -134,8 +144,9 @@ impl Board {
             return;
         }
         // What the survey does not name is gone; a stream that was accepted by its headers stays accepted.
-        let accepted: HashSet<Arc<str>> =
-            self.streams.iter().filter(|(_, e)| e.found_by == FoundBy::Headers).map(|(n, _)| Arc::clone(n)).collect();
+        let live = self.streams.iter().filter(|(_, e)| e.found_by == FoundBy::Headers).map(|(n, _)| n);
+        let before = self.kept.iter().filter(|(_, k)| k.by_headers && !k.gone).map(|(n, _)| n);
+        let accepted: HashSet<Arc<str>> = live.chain(before).map(Arc::clone).collect();
         let mut present: HashMap<&str, usize> = HashMap::new();
         (self.dropped, self.retry) = (0, Vec::new());
         let mut suggested = BTreeMap::new();
@@ -145,7 +156,7 @@ impl Board {
                 Some(_) if present.len() >= self.rules.streams => self.dropped += 1,
                 Some(found_by) => {
                     present.insert(&topic.name, at);
-                    self.streams.entry(Arc::clone(&topic.name)).or_default().found_by = found_by;
+                    self.claim(&topic.name).found_by = found_by;
                 }
                 None => match name_class(&topic.name) {
                     NameClass::Retry => self.retry.push(Arc::clone(&topic.name)),
@@ -167,7 +178,11 @@ impl Board {
             }
         }
         self.perhaps = suggested;
-        self.streams.retain(|name, _| present.contains_key(&**name));
+        let gone: Vec<_> = self.streams.keys().filter(|name| !present.contains_key(&***name)).cloned().collect();
+        gone.iter().for_each(|name| self.leave(name));
+        if survey.faults.is_empty() {
+            self.kept.values_mut().for_each(|kept| kept.gone = true);
+        }
         let positions = positions(survey, &present);
         self.stable.clear();
         let ends: HashMap<&str, u64> = survey
@@ -185,7 +200,11 @@ impl Board {
                 (Arc::from(*stream), *end, next)
             });
             let (group, of_group) = chosen(name, &self.rules.redrive_group, survey, positions.get(at));
-            entry.take(topic, group, of_group, survey);
+            let unread = entry.markers.as_ref().is_some_and(|(_, end, next)| next < end);
+            entry.waits &= unread && !entry.is_refused(self.at);
+            if !entry.waits {
+                entry.take(topic, group, of_group, survey);
+            }
             for (n, p) in (0u32..).zip(&topic.partitions) {
                 if let Some(end) = p.stable_end.or(p.end) {
                     self.stable.insert((Arc::clone(name), n), end);
@@ -258,8 +277,7 @@ impl Board {
             *asked = self.at;
             if letters.iter().any(|l| !l.family.is_empty()) {
                 self.perhaps.remove(&wish.stream);
-                let entry = Entry { found_by: FoundBy::Headers, ..Entry::default() };
-                self.streams.insert(Arc::clone(&wish.stream), entry);
+                self.claim(&wish.stream).found_by = FoundBy::Headers;
             }
             return;
         }

@@ -175,3 +175,47 @@ fn a_stream_made_anew_starts_afresh() {
     let v = view(&board, "a.dlq");
     assert_eq!((v.retained, v.inflow_total, v.expired), (Some(7), 7, 0));
 }
+
+#[test]
+fn what_happens_while_nobody_watches_counts_once() {
+    let group = |committed| group("streamgauge.redrive.a.dlq", &[(0, 0, committed)]);
+    let mut before = Board::new("main", Rules::default());
+    before.absorb(&survey(0, vec![topic("a.dlq", &[(0, 100)])], vec![group(10)]));
+    before.absorb(&survey(5, vec![topic("a.dlq", &[(0, 110)])], vec![group(10)]));
+    let counted = |board: &Board| board.counted().iter().map(|c| (c.inflow, c.expired)).collect::<Vec<_>>();
+    let rows = before.unstored();
+    assert_eq!((counted(&before), rows.len()), (vec![(10, 0)], 1));
+    before.are_stored(rows.clone());
+    assert!(before.unstored().is_empty(), "nothing changed since");
+
+    // While nobody watched 40 letters came, a partition with 5 too, and 20 of the old ones expired, of which two
+    // had been handled.
+    let mut after = Board::new("main", Rules::default());
+    assert_eq!(
+        after.restore(rows.into_iter().map(|(n, bytes)| (n.to_string(), bytes)).chain([("x".into(), vec![1])])),
+        1
+    );
+    assert_eq!(counted(&after), [(10, 0)], "before the first survey");
+    let topics = vec![topic("a.dlq", &[(30, 150), (0, 5)]), topic("streamgauge.redriven.a.dlq", &[(0, 1)])];
+    let seen = survey(60, topics, vec![group(10)]);
+    after.absorb(&seen);
+    assert!(after.waits() && counted(&after) == [(10, 0)], "without the markers two of them would be lost");
+    let mut log = Settled::new("id-1");
+    [12, 13].into_iter().for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let records = log.take_touched();
+    after.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), 1);
+    after.absorb(&seen);
+    assert!(!after.waits());
+    assert_eq!(counted(&after), [(55, 18)]);
+    after.absorb(&seen);
+    assert_eq!(counted(&after), [(55, 18)], "once");
+
+    // A stream that goes takes its series along; one that comes back goes on.
+    after.absorb(&survey(65, vec![], vec![]));
+    assert_eq!(counted(&after), []);
+    let mut again = Board::new("main", Rules::default());
+    again.restore(after.unstored().into_iter().map(|(n, bytes)| (n.to_string(), bytes)));
+    assert_eq!(counted(&again), []);
+    again.absorb(&survey(70, vec![TopicFacts { id: "id-2".into(), ..topic("a.dlq", &[(0, 7)]) }], vec![]));
+    assert_eq!(counted(&again), [(62, 18)]);
+}

@@ -11,6 +11,7 @@ use crate::model::{
     DlqSpec, Format, PartitionFacts, Role, Start, StreamName, StreamSpec, TimeQuestion, TimedPosition, TopicFacts,
 };
 use crate::run::desk::desk;
+use crate::snapshot::{GroupView, LagCluster, LagRow};
 use crate::store::StoreError;
 
 /// A cluster: records by stream, one partition each.
@@ -111,8 +112,11 @@ fn keeper(
         reader: Reader::new(&[], Arc::default()),
         peek,
         mask: Mask::new(&[]).unwrap(),
+        stands: watch::channel(Arc::default()).1,
         peeks,
         audit: notes.clone(),
+        counts: None,
+        interrupted: Vec::new(),
         out,
         now: || Timestamp::from_seconds(7),
     };
@@ -125,7 +129,7 @@ fn a_survey_becomes_a_board_with_breakdown_and_age() {
     let mut fake = Fake::default();
     fake.streams.insert("orders.dlq".into(), (0..1_200).map(|n| record("orders.dlq", n)).collect());
     let survey = fake.survey_now(160);
-    keeper.absorb(&survey, &mut fake);
+    keeper.absorb(&survey, &mut fake, &Stop::default());
     let board = boards.borrow().clone();
     let stream = &board.streams[0];
     assert_eq!((stream.retained, stream.unhandled, stream.looked_at), (Some(1_200), Some(1_200), 1_200));
@@ -143,7 +147,7 @@ fn without_the_right_to_read_the_numbers_stay_and_the_rest_says_why() {
     let mut fake = Fake { refuse: true, ..Fake::default() };
     fake.streams.insert("orders.dlq".into(), vec![record("orders.dlq", 0)]);
     let survey = fake.survey_now(160);
-    keeper.absorb(&survey, &mut fake);
+    keeper.absorb(&survey, &mut fake, &Stop::default());
     let stream = boards.borrow().streams[0].clone();
     assert_eq!((stream.unhandled, stream.oldest_unhandled_age_seconds, stream.looked_at), (Some(1), None, 0));
     assert!(stream.fault.contains("not looked at: no right to read"), "{}", stream.fault);
@@ -162,14 +166,26 @@ fn a_peek_is_off_by_default_masked_and_audited() {
     };
     let (mut off, _boards, notes, _asker) = keeper(false);
     let survey = fake.survey_now(1);
-    off.absorb(&survey, &mut fake);
+    off.absorb(&survey, &mut fake, &Stop::default());
     assert!(off.look(&question, &mut fake, READ_DEADLINE).unwrap_err().contains("[dlq] peek"));
     assert_eq!(notes.newest(9).unwrap(), []);
 
-    let (mut on, _boards, notes, asker) = keeper(true);
-    on.absorb(&survey, &mut fake);
+    let (mut on, _boards, _, asker) = keeper(true);
+    on.absorb(&survey, &mut fake, &Stop::default());
     let elsewhere = PeekQuestion { stream: "orders".into(), ..question.clone() };
     assert!(on.look(&elsewhere, &mut fake, READ_DEADLINE).unwrap_err().contains("not a stream of dead letters"));
+    // Of a live stream the one record at which a group stands.
+    fake.streams.insert("orders".into(), (0..9).map(|n| record("orders", n)).collect());
+    let row = LagRow { stream: "orders".into(), partition: 0, committed: Some(3), start: Some(0), ..LagRow::default() };
+    let group = GroupView { rows: vec![row].into(), ..GroupView::default() };
+    let lag = LagCluster { cluster: "main".into(), groups: vec![Arc::new(group)], ..LagCluster::default() };
+    on.stands = watch::channel(Arc::new(LagBoard { clusters: vec![Arc::new(lag)] })).1;
+    let stuck = on.look(&elsewhere, &mut fake, READ_DEADLINE).unwrap();
+    assert_eq!(stuck.letters.iter().map(|l| l.letter.position).collect::<Vec<_>>(), [3], "one, whatever was asked for");
+    let beside = PeekQuestion { position: 4, ..elsewhere };
+    assert!(on.look(&beside, &mut fake, READ_DEADLINE).unwrap_err().contains("no group stands"));
+    let notes = Arc::new(Notes::default());
+    on.audit = notes.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let asking = std::thread::spawn(move || runtime.block_on(asker.ask(question, Duration::from_secs(20))));
     let until = Instant::now() + Duration::from_secs(20);

@@ -4,21 +4,22 @@
 //! Observe.survey -> Board.absorb -> questions <-> Observe.positions_at (some rounds) -> view -> watch<Arc<LagBoard>>
 //! ```
 
+mod commits;
 mod told;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use regex::{RegexSet, RegexSetBuilder};
 use tokio::sync::watch;
 
 use super::DlqKeeper;
-use crate::broker::{Observe, Stop};
+use crate::broker::{GroupNames, Observe, Stop};
 use crate::dlq::OWN_PREFIX;
 use crate::lag::{Board, BoardConfig, StoredIndex};
 use crate::model::{LagSpec, StreamSpec, Survey, Timestamp};
-use crate::snapshot::{LagBoard, LagCluster, Snapshot};
-use crate::store::TimesFile;
+use crate::snapshot::{LagBoard, LagCluster, PushView, Snapshot};
+use crate::store::{KeepStore, KeptOf, TimesFile};
+pub use commits::{Commits, CommitsLoop};
 use told::Told;
 
 /// Questions in one round: one request per broker carries them all.
@@ -33,8 +34,8 @@ const ROUND: Duration = Duration::from_secs(5);
 const STORE: (Duration, usize) = (Duration::from_secs(60), 20_000);
 /// How often a waiting loop looks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(200);
-/// Bytes that the compiled `include` or `exclude` may take.
-const PATTERN_BYTES: usize = 16 << 20;
+/// How often commits that are pushed are shown between two surveys.
+const PUSHED: Duration = Duration::from_secs(1);
 
 /// Watches the groups of one cluster.
 pub struct LagLoop {
@@ -50,6 +51,10 @@ pub struct LagLoop {
     pub streams: Vec<StreamSpec>,
     /// Keeps the time indexes over restarts, shared by all clusters; `None`: every start is a cold one.
     pub times: Option<Arc<Mutex<TimesFile>>>,
+    /// Keeps the counters over restarts; `None`: they count from now on.
+    pub counts: Option<Arc<dyn KeepStore>>,
+    /// Commits as they are pushed; `None`: groups are only asked for.
+    pub commits: Option<Commits>,
     /// Keeps the dead letters of this cluster from the same surveys, and answers peeks in the pauses; `None`: nobody does.
     pub letters: Option<DlqKeeper>,
     /// What we read ourselves: the records at its ends are known with their times.
@@ -62,6 +67,8 @@ pub struct LagLoop {
     pub now: fn() -> Timestamp,
     /// Asks to stop.
     pub stop: Stop,
+    /// How the pushed commits went last.
+    pub push: Option<PushView>,
 }
 
 impl LagLoop {
@@ -74,6 +81,18 @@ impl LagLoop {
         LagBoard { clusters: clusters.iter().map(cluster).collect() }
     }
 
+    /// The same with the counters of groups as they were stored: they are there before the first survey.
+    #[must_use]
+    pub fn stored(clusters: &[(String, &'static str)], counts: &dyn KeepStore) -> LagBoard {
+        let mut all = Self::empty(clusters);
+        for cluster in &mut all.clusters {
+            let mut board = Board::new(BoardConfig::default());
+            restore(&mut board, &cluster.cluster, counts);
+            Arc::make_mut(cluster).lost = board.losses().into();
+        }
+        all
+    }
+
     /// Runs until stopped.
     pub fn run(mut self) {
         let mut board = Board::new(BoardConfig {
@@ -84,50 +103,122 @@ impl LagLoop {
             read_records: self.spec.read_records,
         });
         self.load(&mut board);
-        let names = Names::of(&self.spec);
+        if let Some(counts) = &self.counts {
+            restore(&mut board, &self.cluster, &**counts);
+        }
+        let mut lost: Arc<[_]> = board.losses().into();
+        if let Some(letters) = &mut self.letters {
+            letters.restore();
+        }
+        self.observe.ends_with(self.stop.clone());
+        // What cannot be used leaves nothing out, and is said.
+        let (names, fault) =
+            GroupNames::new(&self.spec).map_or_else(|e| (GroupNames::default(), Some(e)), |n| (n, None));
         let mut told = Told::new(&self.streams);
         let mut stored = Instant::now();
         while !self.stop.is_set() {
             let began = Instant::now();
             let mut survey = self.observe.survey(self.spec.deadline);
+            if self.stop.is_set() {
+                break; // it was cut short: what it says of groups is not the whole
+            }
             survey.groups.retain(|g| names.wanted(&g.name));
-            survey.faults.extend(names.fault.clone());
+            survey.faults.extend(fault.clone());
             if survey.answered {
                 told.read(self.observe.as_mut(), &mut survey, (self.now)());
             }
             // Our own groups keep the progress of redrives: between two of them nobody is late.
             let (own, others) = survey.groups.drain(..).partition(|g| g.name.starts_with(OWN_PREFIX));
             survey.groups = others;
+            self.take_pushed(&mut board);
             board.absorb(&survey);
             survey.groups.extend::<Vec<_>>(own);
             board.told(told.newest());
             self.learn(&mut board);
             self.ask(&mut board, began);
+            self.count(&mut board, &mut lost);
             let view = board.view((self.now)());
-            self.out.send_modify(|all| {
-                let all = Arc::make_mut(all);
-                if let Some(place) = all.clusters.get_mut(self.slot) {
-                    *place = view;
-                }
-            });
+            self.publish(view, &board, &lost);
             if stored.elapsed() >= STORE.0 {
                 self.store(&mut board);
                 stored = Instant::now();
             }
             // Letters after lag: a breakdown may wait.
             if let Some(letters) = &mut self.letters {
-                letters.absorb(&survey, self.observe.as_mut());
+                letters.absorb(&survey, self.observe.as_mut(), &self.stop);
             }
             drop(survey);
-            self.rest(&mut board, began + self.spec.interval);
+            self.rest(&mut board, &lost, began + self.spec.interval);
         }
         self.store(&mut board);
     }
 
+    /// Shows a view.
+    fn publish(&self, mut view: Arc<LagCluster>, board: &Board, lost: &Arc<[(Arc<str>, u64)]>) {
+        let whole = Arc::make_mut(&mut view);
+        whole.lost = Arc::clone(lost);
+        whole.push = self.push.clone().map(|push| {
+            let (disagreements, disagreed) = board.disagreements();
+            let dropped = push.dropped + board.pushes_dropped();
+            PushView { disagreements, disagreed: disagreed.to_owned(), dropped, ..push }
+        });
+        if let Some(push) = &whole.push {
+            if !push.words.is_empty() {
+                whole.faults.push(format!("commits are not pushed, groups are asked for: {}", push.words));
+            }
+            if push.disagreements > 0 {
+                let (n, last) = (push.disagreements, &push.disagreed);
+                whole
+                    .faults
+                    .push(format!("pushed commits and surveys disagreed {n} times, the survey is believed: {last}"));
+            }
+        }
+        self.out.send_modify(|all| {
+            let all = Arc::make_mut(all);
+            if let Some(place) = all.clusters.get_mut(self.slot) {
+                *place = view;
+            }
+        });
+    }
+
+    /// Commits that were pushed since the last time.
+    fn take_pushed(&mut self, board: &mut Board) {
+        let Some(commits) = &self.commits else { return };
+        let taken = commits.take();
+        if taken.anew {
+            board.pushes_begin_anew();
+        }
+        board.pushed(taken.commits);
+        self.push = Some(taken.view);
+    }
+
+    /// Shows the counters anew once they are durable.
+    fn count(&self, board: &mut Board, lost: &mut Arc<[(Arc<str>, u64)]>) {
+        if let Some(counts) = &self.counts {
+            let rows = board.changed_losses();
+            if rows.is_empty() {
+                return;
+            }
+            if let Err(error) = counts.save_kept(&self.cluster, KeptOf::Groups, &rows) {
+                tracing::warn!(cluster = %self.cluster, %error, "counters of groups could not be stored; they stand still");
+                return board.losses_not_stored(rows);
+            }
+        }
+        *lost = board.losses().into();
+    }
+
     /// The pause until the next survey: people's questions are answered, and what we read meanwhile is learned.
-    fn rest(&mut self, board: &mut Board, until: Instant) {
+    fn rest(&mut self, board: &mut Board, lost: &Arc<[(Arc<str>, u64)]>, until: Instant) {
+        let mut shown = Instant::now();
         while !self.stop.is_set() && Instant::now() < until {
             self.learn(board);
+            if shown.elapsed() >= PUSHED {
+                self.take_pushed(board);
+                shown = Instant::now();
+                if let Some(view) = board.pushed_view() {
+                    self.publish(view, board, lost);
+                }
+            }
             let a_while = until.min(Instant::now() + LOOK);
             match &mut self.letters {
                 Some(letters) => letters.attend(self.observe.as_mut(), a_while, &self.stop),
@@ -203,36 +294,16 @@ impl LagLoop {
     }
 }
 
-/// Which groups are watched.
-struct Names {
-    include: Option<RegexSet>,
-    exclude: Option<RegexSet>,
-    /// Why one of them could not be used; then it leaves nothing out.
-    fault: Option<String>,
-}
-
-impl Names {
-    fn of(spec: &LagSpec) -> Self {
-        let mut fault = None;
-        let mut compiled = |patterns: &[String]| {
-            let set = RegexSetBuilder::new(patterns).size_limit(PATTERN_BYTES).build();
-            match set {
-                Ok(set) => Some(set).filter(|_| !patterns.is_empty()),
-                Err(error) => {
-                    fault = Some(format!("[lag] include or exclude: {error}"));
-                    None
-                }
+/// Counters go on from what was stored.
+fn restore(board: &mut Board, cluster: &str, counts: &dyn KeepStore) {
+    match counts.load_kept(cluster, KeptOf::Groups) {
+        Ok((rows, damaged)) => {
+            let damaged = damaged + board.restore_losses(rows);
+            if damaged > 0 {
+                tracing::warn!(cluster, damaged, "some stored counters of groups were damaged and begin anew");
             }
-        };
-        let (include, exclude) = (compiled(&spec.include), compiled(&spec.exclude));
-        Self { include, exclude, fault }
-    }
-
-    fn wanted(&self, group: &str) -> bool {
-        // Our own groups say which dead letters are settled: they are no matter of taste.
-        group.starts_with(OWN_PREFIX)
-            || (self.include.as_ref().is_none_or(|i| i.is_match(group))
-                && !self.exclude.as_ref().is_some_and(|e| e.is_match(group)))
+        }
+        Err(error) => tracing::warn!(cluster, %error, "the stored counters of groups cannot be read; they begin anew"),
     }
 }
 

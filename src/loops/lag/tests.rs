@@ -87,6 +87,9 @@ fn until(
     let stop = Stop::default();
     let lag_loop = LagLoop {
         letters: None,
+        counts: None,
+        commits: None,
+        push: None,
         snapshots: watch::channel(Arc::default()).1,
         cluster: "main".into(),
         kind: "kafka",

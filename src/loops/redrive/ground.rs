@@ -78,6 +78,7 @@ impl RedriveLoop {
             // A position beyond the end is of an earlier topic of this name.
             let at = progress.get(&n).copied().filter(|at| *at <= p.end.unwrap_or(end)).unwrap_or(start).max(start);
             low.insert(n, at);
+            settled.expire(n, start);
             let from = if self.options.include_ended_ok { start } else { at };
             spans.extend(self.options.selection.span(n, from, end).map(|(from, to)| (n, from, to)));
         }

@@ -42,6 +42,8 @@ const READ_BYTES: usize = 8 << 20;
 const LOOK_UP: Duration = Duration::from_millis(50);
 /// Groups named in a note.
 const NAMED: usize = 5;
+/// Markers of letters that left the log, deleted in one run: 100 bytes each.
+const BURIED: usize = 1_000;
 
 /// Makes the stream of markers where there is none yet: compacted, one partition.
 pub type Prepare = Box<dyn FnMut(&str) -> Result<(), String> + Send>;
@@ -170,8 +172,14 @@ impl RedriveLoop {
         self.scan(&mut ground, view, course)?;
         self.warn_of_readers(&ground, view);
         if !self.options.dry_run {
-            let line = self.line("end", view);
-            self.step(&ground, vec![line])?;
+            let mut out = vec![self.line("end", view)];
+            // Markers of letters that left the log say nothing any more; compaction then takes them away.
+            out.extend(ground.settled.take_expired(BURIED).into_iter().map(|key| Outgoing {
+                stream: ground.marker.clone(),
+                partition: Some(0),
+                record: NewRecord { key: Some(key), payload: None, ..NewRecord::default() },
+            }));
+            self.step(&ground, out)?;
         }
         Ok(())
     }

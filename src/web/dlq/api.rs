@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::snapshot::{DlqStream, DlqWindow, FoundBy, LetterView};
+use crate::snapshot::{DlqStream, DlqWindow, FoundBy, LetterView, RedriveView};
 use crate::web::App;
 use crate::web::api::{Answer, Rfc3339, answer, newest};
 use crate::web::error::Problem;
@@ -35,6 +35,8 @@ struct Stream<'a> {
     by_source: Vec<Share<'a>>,
     by_group: Vec<Share<'a>>,
     newest: Vec<Letter<'a>>,
+    /// The newest redrive, dry or not; `interrupted`: the process ended before it, and its page can resume it.
+    redrive: Option<RedriveView>,
 }
 
 /// So many letters of one kind.
@@ -99,7 +101,7 @@ impl<'a> Letter<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn of(stream: &'a DlqStream) -> Self {
+    fn of(stream: &'a DlqStream, redrive: Option<RedriveView>) -> Self {
         Self {
             cluster: &stream.cluster,
             stream: &stream.stream,
@@ -121,6 +123,7 @@ impl<'a> Stream<'a> {
             by_source: shares(&stream.by_source),
             by_group: shares(&stream.by_group),
             newest: stream.newest.iter().map(Letter::of).collect(),
+            redrive,
         }
     }
 }
@@ -140,12 +143,16 @@ pub async fn dlq(
         }
     }
     let now = newest(&app);
+    let run = |s: &DlqStream| {
+        let actions = app.config.actions.0.as_ref()?;
+        actions.progress(&s.cluster, &s.stream).map(|(_, run)| RedriveView::clone(&run))
+    };
     let found: Vec<_> = now
         .dlq
         .streams
         .iter()
         .filter(|s| cluster.is_none_or(|c| *c == s.cluster) && stream.is_none_or(|n| **n == *s.stream))
-        .map(|s| Stream::of(s))
+        .map(|s| Stream::of(s, run(s)))
         .collect();
     answer(&now, &headers, BTreeMap::from([("streams", found)]), None)
 }

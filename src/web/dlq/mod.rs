@@ -17,7 +17,7 @@ pub use act::{peek_form, peek_show, redrive_act, redrive_form};
 pub use form::Forms;
 
 /// Where letters go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum RedriveTarget {
     /// Where each failed.
     #[default]
@@ -29,7 +29,7 @@ pub enum RedriveTarget {
 }
 
 /// Which letters to move, and how.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RedrivePlan {
     /// Cluster by name.
     pub cluster: String,
@@ -60,7 +60,7 @@ pub struct RedrivePlan {
 pub enum RedriveStep {
     /// Stop for now.
     Pause,
-    /// Go on.
+    /// Go on, also with a run that a stop of the process interrupted.
     Resume,
     /// Stop for good; what was moved stays moved.
     Cancel,

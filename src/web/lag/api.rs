@@ -70,7 +70,16 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<Vec<Sample>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    last_commit: Option<LastCommit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<Told>,
+}
+
+/// The newest commit as the broker's own log of them says.
+#[derive(Serialize)]
+struct LastCommit {
+    position: u64,
+    at: Rfc3339,
 }
 
 /// A sample behind a verdict.
@@ -99,11 +108,7 @@ fn words(reason: &Reason) -> String {
 
 impl<'a> Row<'a> {
     fn of(row: &'a LagRow, told: Option<&ToldLag>, samples: bool) -> Self {
-        let sample = |(seconds_before, committed, end): &(u32, u64, u64)| Sample {
-            seconds_before: *seconds_before,
-            committed: *committed,
-            end: *end,
-        };
+        let sample = |(seconds_before, committed, end)| Sample { seconds_before, committed, end };
         Self {
             stream: &row.stream,
             partition: row.partition,
@@ -124,6 +129,7 @@ impl<'a> Row<'a> {
             commits_per_second: row.commit_rate,
             burrow: row.burrow,
             samples: samples.then(|| row.samples.iter().map(sample).collect()),
+            last_commit: row.pushed.as_ref().map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
             told: told.map(|t| Told {
                 committed: t.committed,
                 start: t.start,
@@ -294,7 +300,12 @@ pub async fn group(
         return Err(Problem::not_found(format!("no group {name:?} in cluster {:?}", cluster.cluster)));
     };
     let told = |r: &LagRow| {
-        cluster.told.iter().find(|t| t.group == name && t.stream == *r.stream && t.partition == r.partition)
+        // Whichever cluster the event was read from, it is about the one that it names.
+        let all = now.lag.clusters.iter().flat_map(|c| &c.told);
+        let about = |t: &&ToldLag| {
+            t.cluster == cluster.cluster && t.group == name && t.stream == *r.stream && t.partition == r.partition
+        };
+        all.filter(about).max_by_key(|t| t.at)
     };
     let rows = group.rows.iter().map(|r| Row::of(r, told(r), true)).collect();
     answer(&now, &headers, Group::of(cluster, group, Some(rows)), None)

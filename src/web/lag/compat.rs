@@ -68,7 +68,7 @@ fn most(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> Option<f64
 
 fn kle_row(out: &mut Exposition, c: &LagCluster, g: &GroupView, r: &LagRow, value: Option<f64>) {
     let partition = r.partition.to_string();
-    let (client, host) = r.owner.as_ref().map_or(("", ""), |(id, host)| (&**id, &**host));
+    let (client, host) = r.owner.as_deref().map_or(("", ""), |(id, host)| (&**id, &**host));
     let labels = [
         ("cluster_name", &*c.cluster),
         ("group", &*g.group),

@@ -14,7 +14,9 @@ use hyper::body::{Body, Frame};
 
 use super::{LagMetrics, compat};
 use crate::model::{MICROS_PER_SECOND, Timestamp};
-use crate::snapshot::{DlqBoard, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, Snapshot};
+use crate::snapshot::{
+    DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, PushState, Snapshot,
+};
 use crate::web::exposition::{Exposition, Kind};
 
 /// A piece is sent once it has so many bytes: large enough to be cheap, small enough to hold for many readers.
@@ -33,6 +35,10 @@ pub enum Over {
     Topic(fn(&mut Exposition, &LagCluster, &compat::Topic)),
     /// Each stream of dead letters.
     Letters(fn(&mut Exposition, &DlqStream)),
+    /// The stored counter of each group of each cluster.
+    Lost(fn(&mut Exposition, &LagCluster, &str, u64)),
+    /// The stored counters of each stream of dead letters.
+    Counted(fn(&mut Exposition, &DlqCounted)),
 }
 
 /// One family of samples.
@@ -106,9 +112,13 @@ impl Samples {
 
     /// Writes on within a family; true once a piece is full.
     fn write(&mut self, out: &mut Exposition, over: Over) -> bool {
+        // Dead letters are few (`dlq.streams`) and written at once.
         if let Over::Letters(write) = over {
-            // They are few (`dlq.streams`) and written at once.
             self.dlq.streams.iter().for_each(|stream| write(out, stream));
+            return false;
+        }
+        if let Over::Counted(write) = over {
+            self.dlq.counted.iter().for_each(|stream| write(out, stream));
             return false;
         }
         let [_, at, item, line] = &mut self.at;
@@ -118,6 +128,15 @@ impl Samples {
                 Over::Group(write) => {
                     while let Some(group) = cluster.groups.get(*item) {
                         write(out, cluster, group);
+                        *item += 1;
+                        if out.waiting() >= PIECE_BYTES {
+                            return true;
+                        }
+                    }
+                }
+                Over::Lost(write) => {
+                    while let Some((group, lost)) = cluster.lost.get(*item) {
+                        write(out, cluster, group, *lost);
                         *item += 1;
                         if out.waiting() >= PIECE_BYTES {
                             return true;
@@ -145,7 +164,7 @@ impl Samples {
                         }
                     }
                 }
-                Over::Row(_) | Over::Topic(_) | Over::Letters(_) => {}
+                Over::Row(_) | Over::Topic(_) | Over::Letters(_) | Over::Counted(_) => {}
             }
             (*at, *item, *line) = (*at + 1, 0, 0);
         }
@@ -228,7 +247,7 @@ const OURS: &[Family] = &[
     counter(
         "streamgauge_group_lost_messages_total",
         "Messages lost to retention before the group read them.",
-        Over::Group(|out, c, g| out.count(&[("cluster_name", &c.cluster), ("group", &g.group)], g.lost_messages)),
+        Over::Lost(|out, c, group, lost| out.count(&[("cluster_name", &c.cluster), ("group", group)], lost)),
     ),
     gauge(
         "streamgauge_lag_survey_age_seconds",
@@ -243,6 +262,35 @@ const OURS: &[Family] = &[
         "How long the newest survey took.",
         Over::Cluster(|out, c, _| {
             out.value(&[("cluster_name", &c.cluster)], c.cycle_seconds);
+        }),
+    ),
+    gauge(
+        "streamgauge_offsets_topic_reading",
+        "1 while the broker's own log of commits is read, 0 while it cannot be.",
+        Over::Cluster(|out, c, _| {
+            let reading = c.push.as_ref().map(|p| f64::from(u8::from(p.state == PushState::Reading)));
+            out.value(&[("cluster_name", &c.cluster)], reading);
+        }),
+    ),
+    gauge(
+        "streamgauge_offsets_topic_records",
+        "Records of that log since the process began, by what became of them.",
+        Over::Cluster(|out, c, _| {
+            let Some(p) = &c.push else { return };
+            for (what, n) in
+                [("commit", p.commits), ("unknown", p.unknown), ("undecodable", p.faults), ("dropped", p.dropped)]
+            {
+                out.count(&[("cluster_name", &c.cluster), ("what", what)], n);
+            }
+        }),
+    ),
+    gauge(
+        "streamgauge_offsets_topic_disagreements",
+        "Positions on which that log and the survey went on disagreeing since the process began; the survey is believed.",
+        Over::Cluster(|out, c, _| {
+            if let Some(p) = &c.push {
+                out.count(&[("cluster_name", &c.cluster)], p.disagreements);
+            }
         }),
     ),
     gauge(
@@ -308,14 +356,12 @@ const LETTERS: &[Family] = &[
     ),
     counter(
         "streamgauge_dlq_inflow_messages_total",
-        "Letters that arrived since this process watches.",
-        Over::Letters(|out, s| letters(out, s, Some(s.inflow_total as f64))),
+        "Letters that arrived since the stream was first watched.",
+        Over::Counted(|out, s| out.count(&[("cluster_name", &s.cluster), ("stream", &s.stream)], s.inflow)),
     ),
     counter(
         "streamgauge_dlq_expired_messages_total",
-        "Letters lost to retention before anybody handled them, since this process watches.",
-        Over::Letters(|out, s| {
-            letters(out, s, Some(s.expired as f64));
-        }),
+        "Letters lost to retention before anybody handled them, since the stream was first watched.",
+        Over::Counted(|out, s| out.count(&[("cluster_name", &s.cluster), ("stream", &s.stream)], s.expired)),
     ),
 ];

@@ -12,8 +12,8 @@ use super::LagMetrics;
 use super::metrics::{PIECE_BYTES, Samples};
 use crate::model::{GroupPhase, GroupProtocol, PartitionFacts, Timestamp, TopicFacts};
 use crate::snapshot::{
-    AgeMethod, Confidence, DlqBoard, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, PartitionTrouble,
-    Snapshot, ToldLag,
+    AgeMethod, Confidence, DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState,
+    PartitionTrouble, Snapshot, ToldLag,
 };
 use crate::text::Locale;
 use crate::text::i18n::lag_reason;
@@ -38,8 +38,8 @@ fn row(stream: &str, partition: u32) -> LagRow {
         method: AgeMethod::Index,
         confidence: Confidence::Good,
         state: LagState::Lagging,
-        owner: Some(("app-1".into(), "/10.0.0.7".into())),
-        samples: vec![(10, 80, 85), (0, 90, 100)],
+        owner: Some(Arc::new(("app-1".into(), "/10.0.0.7".into()))),
+        samples: vec![(10, 80, 85), (0, 90, 100)].into(),
         ..LagRow::default()
     }
 }
@@ -96,6 +96,7 @@ fn board() -> LagBoard {
             partitions: vec![facts.clone(), PartitionFacts::default(), facts],
             ..TopicFacts::default()
         }]),
+        lost: [("b".into(), 4)].into(),
         brokers: Some(3),
         told: vec![ToldLag {
             cluster: "main".to_owned(),
@@ -131,7 +132,8 @@ fn letters() -> DlqBoard {
         expired: 2,
         ..DlqStream::default()
     };
-    DlqBoard { streams: vec![Arc::new(stream)], ..DlqBoard::default() }
+    let counted = vec![DlqCounted { cluster: "main".to_owned(), stream: "orders.dlq".into(), inflow: 38, expired: 1 }];
+    DlqBoard { streams: vec![Arc::new(stream)], counted, ..DlqBoard::default() }
 }
 
 fn fixture() -> Fixture {
@@ -266,7 +268,7 @@ async fn samples_are_there_where_something_is_known() {
         "streamgauge_partition_troubles{cluster_name=\"main\",what=\"offline\"} 1",
         "streamgauge_lag_survey_age_seconds{cluster_name=\"old\"} 90",
         "streamgauge_dlq_retained_messages{cluster_name=\"main\",stream=\"orders.dlq\"} 12",
-        "streamgauge_dlq_inflow_messages_total{cluster_name=\"main\",stream=\"orders.dlq\"} 40",
+        "streamgauge_dlq_inflow_messages_total{cluster_name=\"main\",stream=\"orders.dlq\"} 38",
     ] {
         has(&plain, line);
     }

@@ -175,3 +175,20 @@ async fn without_actions_the_pages_say_so() {
     let router = fixture.router(WebConfig::default());
     assert_eq!(post(&router, "/peek", "", PEEK.to_owned()).await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn an_interrupted_redrive_is_told_and_resumed() {
+    let fake = Arc::<Fake>::default();
+    let plan = RedrivePlan { cluster: "main".into(), stream: "orders.dlq".into(), ..RedrivePlan::default() };
+    let run = RedriveView { run: "r1".into(), state: "interrupted", ..RedriveView::default() };
+    *fake.run.lock().unwrap() = Some((plan, Arc::new(run)));
+    let router = router(&fake);
+    let path = "/dlq/main/orders.dlq/redrive";
+    let form = get(&router, path).await;
+    let shown = form.text.split("id=\"run\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(shown.contains("Interrupted") && shown.contains("value=\"resume\""), "{shown}");
+    assert!(!shown.contains("data-again"), "nothing moves: the page need not come again");
+    let (cookie, token) = keys(&form);
+    post(&router, path, &cookie, format!("token={token}&act=resume")).await;
+    assert_eq!(fake.asked(), ["Resume main/orders.dlq"]);
+}

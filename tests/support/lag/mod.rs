@@ -8,7 +8,7 @@ use streamgauge::model::{
     Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition,
     Timestamp, TopicFacts,
 };
-use streamgauge::snapshot::{LagCluster, LagRow};
+use streamgauge::snapshot::{Confidence, LagCluster, LagRow};
 
 /// What lies at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,11 @@ impl World {
     pub fn next_unread(&self) -> Option<i64> {
         let from = self.committed?.max(self.start);
         self.first_data(from).map(|p| self.log[p as usize].appended)
+    }
+
+    /// The log carries transactions.
+    pub fn has_markers(&self) -> bool {
+        self.log.iter().any(|e| e.kind == Kind::Marker)
     }
 
     fn first_data(&self, from: u64) -> Option<u64> {
@@ -279,7 +284,10 @@ pub fn faults(world: &World, row: &LagRow) -> Vec<String> {
         (Some(age), _) if !age.is_finite() || age < 0.0 => wrong(format!("age {age}")),
         _ => {}
     }
+    // Where transactions are, bounds say: if there is something at all. Then nothing better may be said.
+    let perhaps = truth.is_none() && world.has_markers() && row.confidence == Confidence::Rough;
     if let Some((least, most)) = row.age_bounds
+        && !perhaps
         && !truth.is_some_and(|t| (least - 1.0..=most + 1.0).contains(&t))
     {
         wrong(format!("the truth {truth:?} lies outside of the bounds"));

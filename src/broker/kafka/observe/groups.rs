@@ -62,7 +62,7 @@ impl KafkaObserve {
         faults.extend(found.faults.into_iter().map(|fault| format!("groups: {}", fault.words)));
         self.look_for_others(found.groups.iter().map(|group| group.name.as_str()).collect());
 
-        let mut groups: Vec<_> = found.groups.into_iter().filter(|group| self.wants(&group.name)).collect();
+        let mut groups: Vec<_> = found.groups.into_iter().filter(|group| self.names.wanted(&group.name)).collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         let dropped = groups.len().saturating_sub(self.spec.groups);
         groups.truncate(self.spec.groups);
@@ -71,7 +71,7 @@ impl KafkaObserve {
             self.facts.list(&group.name, group.protocol, group.phase);
         }
         for name in &self.listing.others {
-            if self.wants(name) && self.facts.groups.len() < self.spec.groups {
+            if self.names.wanted(name) && self.facts.groups.len() < self.spec.groups {
                 self.facts.list(name, GroupProtocol::Share, GroupPhase::Unknown);
             }
         }

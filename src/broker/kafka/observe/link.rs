@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
+use crate::broker::Stop;
 use crate::broker::kafka::client::KafkaConfig;
 use crate::broker::kafka::ffi::{Answer, Client, Queue};
 
 /// Events of the client handled in one go.
 const EVENTS: usize = 64;
+/// How often a wait looks whether it has to end.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +46,13 @@ pub(super) struct Link {
     pub queue: Queue,
     /// Answers to earlier rounds come late: they are thrown away.
     round: usize,
+    stop: Stop,
 }
 
 impl Link {
-    pub(super) fn new(config: &KafkaConfig) -> Result<Self, String> {
+    pub(super) fn new(config: &KafkaConfig, stop: Stop) -> Result<Self, String> {
         let client = config.watcher()?;
-        Ok(Self { queue: Queue::of_answers(&client, Box::new(|| ())), round: 0 })
+        Ok(Self { queue: Queue::of_answers(&client, Box::new(|| ())), round: 0, stop })
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -81,12 +85,17 @@ impl Link {
     /// The next answer to a question of this round: kind, index, answer. `None`: none until then.
     pub(super) fn next(&self, until: Instant) -> Option<(Kind, usize, Answer)> {
         loop {
-            let (token, answer) = self.queue.answer(left(until))?;
+            let Some((token, answer)) = self.queue.answer(left(until).min(LOOK)) else {
+                if self.stop.is_set() || Instant::now() >= until {
+                    return None;
+                }
+                continue;
+            };
             let (index, rest) = (token % ROOM, token / ROOM);
             if rest / KINDS.len() == self.round {
                 return Some((KINDS[rest % KINDS.len()], index, answer));
             }
-            if Instant::now() >= until {
+            if self.stop.is_set() || Instant::now() >= until {
                 return None;
             }
         }

@@ -22,10 +22,8 @@ mod peek;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regex::RegexSet;
-
 use super::client::KafkaConfig;
-use crate::broker::{Observe, Stretch};
+use crate::broker::{GroupNames, Observe, Stop, Stretch};
 use crate::model::{LagSpec, Survey, TimeQuestion, TimedPosition, Timestamp};
 use facts::Facts;
 use groups::Listing;
@@ -33,8 +31,6 @@ use link::Link;
 use logs::Logs;
 use peek::Kept;
 
-/// How the names of our own groups begin (`dlq::own_group`).
-const OURS: &str = "streamgauge.redrive.";
 /// Surveys that one client makes: librdkafka never frees what it has learned of topics that are gone.
 const RECYCLE: u32 = 500;
 /// Part of the deadline, in tenths, by which groups are listed, committed positions known, topics described.
@@ -47,11 +43,11 @@ pub type Watched = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct KafkaObserve {
     config: KafkaConfig,
     spec: LagSpec,
-    include: RegexSet,
-    exclude: RegexSet,
+    names: GroupNames,
     watched: Watched,
     now: fn() -> Timestamp,
     link: Option<Link>,
+    stop: Stop,
     surveys: u32,
     facts: Facts,
     listing: Listing,
@@ -68,30 +64,21 @@ impl KafkaObserve {
     /// A configuration or a pattern that cannot work, in words for an operator.
     pub fn new(config: KafkaConfig, spec: LagSpec, watched: Watched, now: fn() -> Timestamp) -> Result<Self, String> {
         config.check()?;
-        let patterns = |name: &str, of: &[String]| {
-            RegexSet::new(of).map_err(|error| format!("[lag] {name}: {}", error.to_string().replace('\n', " ")))
-        };
-        let (include, exclude) = (patterns("include", &spec.include)?, patterns("exclude", &spec.exclude)?);
+        let names = GroupNames::new(&spec)?;
         Ok(Self {
             config,
             spec,
-            include,
-            exclude,
+            names,
             watched,
             now,
             link: None,
+            stop: Stop::default(),
             surveys: 0,
             facts: Facts::default(),
             listing: Listing::default(),
             logs: Logs::default(),
             kept: Kept::default(),
         })
-    }
-
-    fn wants(&self, group: &str) -> bool {
-        // Our own groups say which dead letters are settled: they are no matter of taste.
-        group.starts_with(OURS)
-            || ((self.include.is_empty() || self.include.is_match(group)) && !self.exclude.is_match(group))
     }
 
     /// The client, made anew from time to time.
@@ -102,7 +89,7 @@ impl KafkaObserve {
             self.surveys = 0;
         }
         if self.link.is_none() {
-            self.link = Some(Link::new(&self.config)?);
+            self.link = Some(Link::new(&self.config, self.stop.clone())?);
             self.logs.relist();
         }
         self.link.as_mut().ok_or_else(|| "no client".to_owned())
@@ -124,6 +111,10 @@ impl KafkaObserve {
 }
 
 impl Observe for KafkaObserve {
+    fn ends_with(&mut self, stop: Stop) {
+        (self.stop, self.link) = (stop, None);
+    }
+
     fn survey(&mut self, deadline: Duration) -> Survey {
         let (began, start) = ((self.now)(), Instant::now());
         let mut faults = Vec::new();

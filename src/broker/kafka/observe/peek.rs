@@ -9,10 +9,10 @@ use super::KafkaObserve;
 use super::facts::c_name;
 use super::link::{Kind, left};
 use super::logs::CHUNK;
-use crate::broker::Stretch;
 use crate::broker::kafka::client::KafkaConfig;
 use crate::broker::kafka::ffi::{self, Answer, BEGIN, Client, Code, END, Queue, Room};
 use crate::broker::kafka::inspect::raw;
+use crate::broker::{Stop, Stretch};
 use crate::model::{TimeQuestion, TimedPosition, Timestamp};
 
 /// Partitions read at once; further ones are read afterwards.
@@ -104,9 +104,9 @@ impl Readings {
     }
 
     /// Hands every message to `take` until it has enough of each partition; `false` ends a partition.
-    fn read(mut self, until: Instant, mut take: impl FnMut(usize, i32, ffi::Message<'_>) -> bool) {
+    fn read(mut self, until: Instant, stop: &Stop, mut take: impl FnMut(usize, i32, ffi::Message<'_>) -> bool) {
         let mut room = Room::new(ROOM);
-        while !self.open.is_empty() && Instant::now() < until {
+        while !self.open.is_empty() && !stop.is_set() && Instant::now() < until {
             drop(rdkafka::consumer::BaseConsumer::poll(&self.client, POLL));
             self.open.retain(|reading| {
                 let messages = reading.queue.take(&mut room);
@@ -216,7 +216,7 @@ impl KafkaObserve {
                 _ => first.push((number, place)),
             }
         }
-        while !first.is_empty() && Instant::now() < until {
+        while !first.is_empty() && !self.stop.is_set() && Instant::now() < until {
             let mut again = Vec::new();
             let mut round: Vec<(usize, Place)> = Vec::new();
             for (number, place) in first {
@@ -242,7 +242,7 @@ impl KafkaObserve {
         answers: &mut [Option<Option<TimedPosition>>],
     ) -> Result<(), String> {
         let client = self.kept.client(&self.config, places.len())?;
-        Readings::open(client, places)?.read(until, |number, _, message| {
+        Readings::open(client, places)?.read(until, &self.stop, |number, _, message| {
             match message.fault() {
                 None => {
                     let time = message.millis().map(Timestamp::from_millis);
@@ -284,7 +284,7 @@ impl KafkaObserve {
         places[0].1.2 = from;
         let (mut left, mut refused) = (bytes, None);
         let client = self.kept.client(&self.config, places.len()).map_err(|words| wrong(&words))?;
-        Readings::open(client, &places).map_err(|words| wrong(&words))?.read(until, |_, _, message| {
+        Readings::open(client, &places).map_err(|words| wrong(&words))?.read(until, &self.stop, |_, _, message| {
             match message.fault() {
                 None => {
                     let record = raw(stream, number, message, usize::MAX);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 
-use crate::snapshot::{GroupView, LagCluster, LagRow, LagState, ToldLag};
+use crate::snapshot::{CoursePoint, GroupView, LagCluster, LagRow, LagState, ToldLag};
 use crate::text::i18n::{LagTexts, Texts, fill};
 use crate::text::number;
 use crate::web::page::kit::{Html, Kit, Level, State};
@@ -79,13 +79,20 @@ pub fn table(kit: &Kit, cluster: &str, name: &str, lens: &Lens, found: Option<(&
         .filter(|r| lens.stream.is_empty() || *r.stream == *lens.stream)
         .filter(|r| {
             lens.has_name(&place(r))
-                || r.owner.as_ref().is_some_and(|(id, host)| lens.has_name(id) || lens.has_name(host))
+                || r.owner.as_deref().is_some_and(|(id, host)| lens.has_name(id) || lens.has_name(host))
         })
         .collect();
     rows.sort_by(|a, b| order::rows(lens, a, b));
-    let told: HashMap<(&str, u32), &ToldLag> = found.map_or_else(HashMap::new, |(c, _)| {
-        c.told.iter().filter(|t| t.group == name).map(|t| ((t.stream.as_str(), t.partition), t)).collect()
-    });
+    // Whichever cluster an event was read from, it is about the one that it names.
+    let about = kit.cx.snapshot.lag.clusters.iter().flat_map(|c| &c.told);
+    let about = about.filter(|t| t.cluster == cluster && t.group == name);
+    let mut told: HashMap<(&str, u32), &ToldLag> = HashMap::new();
+    for event in about {
+        let newest = told.entry((event.stream.as_str(), event.partition)).or_insert(event);
+        if newest.at < event.at {
+            *newest = event;
+        }
+    }
     let view = |lens| View::Group(cluster.to_owned(), name.to_owned(), lens);
     let shown = rows[lens.window(rows.len())].iter();
     let page = Rows {
@@ -112,13 +119,13 @@ fn row(kit: &Kit, cluster: &str, row: &LagRow, told: Option<&ToldLag>) -> Row {
     let l = kit.l;
     let position = |at| Cell::plain(words::position(at));
     let (owner, host) =
-        row.owner.as_ref().map_or_else(Default::default, |(id, host)| (id.to_string(), host.to_string()));
-    let sample = |(before, committed, end): &(u32, u64, u64)| {
-        let age = fill(l.sample_ago, &[("age", &kit.age(f64::from(*before)))]);
-        [age, number::count(*committed), number::count(*end)]
+        row.owner.as_deref().map_or_else(Default::default, |(id, host)| (id.to_string(), host.to_string()));
+    let sample = |(before, committed, end): CoursePoint| {
+        let age = fill(l.sample_ago, &[("age", &kit.age(f64::from(before)))]);
+        [age, number::count(committed), number::count(end)]
     };
     let course: Vec<Option<f32>> =
-        row.samples.iter().map(|(_, committed, end)| Some(end.saturating_sub(*committed) as f32)).collect();
+        row.samples.iter().map(|(_, committed, end)| Some(end.saturating_sub(committed) as f32)).collect();
     Row {
         key: place(row),
         place: place(row),

@@ -41,6 +41,8 @@ pub fn head(kit: &Kit, cluster: &str, name: &str, stream: Option<&DlqStream>) ->
         }
         _ => String::new(),
     };
+    let interrupted = &kit.cx.snapshot.dlq.interrupted;
+    let is_interrupted = interrupted.iter().any(|(c, s)| c == cluster && **s == *name);
     let head = match stream {
         None => Head {
             d,
@@ -63,7 +65,11 @@ pub fn head(kit: &Kit, cluster: &str, name: &str, stream: Option<&DlqStream>) ->
                 s.as_of.map(|at| Html::fill(kit.l.as_of, &[("time", kit.time(at))])).unwrap_or_default(),
                 Html::text(&s.fault),
             ]),
-            note: if s.answering { String::new() } else { d.frozen.to_owned() },
+            note: match (s.answering, is_interrupted) {
+                (false, _) => d.frozen.to_owned(),
+                (true, true) => d.interrupted_run.to_owned(),
+                (true, false) => String::new(),
+            },
             redrive,
             tiles: Html(numbers("dlq-numbers", d.unhandled, tiles(kit, s)).html),
         },
