@@ -118,8 +118,6 @@ table! {
     running: "Running", "실행 중";
     paused: "Paused", "일시 정지";
     done: "Done", "완료";
-    interrupted: "Interrupted", "중단됨";
-    interrupted_why: "The server stopped in the middle of it. What was sent stays sent; resuming goes on with the rest, and sends nothing twice.", "도중에 서버가 멈췄습니다. 이미 보낸 것은 그대로이며, 다시 시작하면 나머지만 보내고 중복 전송은 없습니다.";
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
     interrupted_run: "A redrive was interrupted and can be resumed.", "재처리가 중단되었으며 다시 시작할 수 있습니다.";
