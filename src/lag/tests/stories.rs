@@ -16,12 +16,15 @@ fn told(positions: impl IntoIterator<Item = (u64, u64)>) -> (&'static str, &'sta
     last
 }
 
+/// Committed and end, survey by survey.
+type Positions = Vec<(u64, u64)>;
+
 #[test]
 fn where_burrow_errs() {
     let n = |n: u64| 0..n;
     // 100 a survey are read, 150 arrive.
     let grows = |i: u64| (1_000 + 100 * i, 1_050 + 150 * i);
-    let cases: Vec<(&str, Vec<(u64, u64)>, &str, &str)> = vec![
+    let cases: [(&str, Positions, &str, &str); 6] = [
         ("lag grows with every commit", n(40).map(grows).collect(), "LAGGING", "WARN"),
         ("first commit ever", vec![(5, 10)], "WARMING", "STALL"),
         ("commits, then dead", n(60).map(|i| (1_000 + 100 * i.min(20), 1_050 + 100 * i)).collect(), "STALLED", "WARN"),
