@@ -121,6 +121,8 @@ table! {
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
     interrupted_run: "A redrive was interrupted and can be resumed.", "재처리가 중단되었으며 다시 시작할 수 있습니다.";
+    interrupted: "Interrupted", "중단됨";
+    interrupted_why: "The process ended before this run did. Resuming it moves what is left; what was moved is not moved again.", "이 실행이 끝나기 전에 프로세스가 종료되었습니다. 다시 시작하면 남은 것만 옮기며, 이미 옮긴 것은 다시 옮기지 않습니다.";
     progress: "The newest run", "최근 실행";
     passed_of: "{n} of {m} positions", "위치 {m}개 중 {n}개";
     pause: "Pause", "일시 정지";

@@ -282,6 +282,7 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
+        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
