@@ -6,6 +6,13 @@ mod embedded;
 #[path = "../support/kafka.rs"]
 mod kafka;
 mod letters;
+#[path = "../support/ports.rs"]
+mod ports;
+
+/// Where the shared parts look for one another.
+mod support {
+    pub(crate) use super::ports;
+}
 
 use std::collections::BTreeMap;
 use std::path::Path;
