@@ -110,6 +110,7 @@ table! {
     k_missing: "that stream no longer exists", "원래 스트림이 없음";
     k_is_dlq: "that stream is one of dead letters", "보낼 곳이 데드 레터 스트림임";
     k_no_retry: "the group has no retry stream", "그룹의 재시도 스트림이 없음";
+    k_too_large: "larger than its target takes", "보낼 곳이 받는 크기를 넘음";
     k_enough: "beyond the most that was asked for", "최대 건수를 넘음";
     not_looked_up: "Transactions that could not be looked up: {n}", "조회하지 못한 트랜잭션: {n}건";
     start: "Begin: move {n} letters", "시작: 데드 레터 {n}건 이동";
