@@ -93,3 +93,36 @@ fn who_committed_long_ago_is_known_to_have_stopped_at_once() {
     let view = facts.poll(&mut board, 5);
     assert_eq!((view.groups[0].state, view.groups[0].reason.numbers[1]), (LagState::Stopped, 4_005.0));
 }
+
+#[test]
+fn a_group_says_the_reason_of_its_worst_partition_and_names_it() {
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 9_000), (0, 9_000)]), board(9, 99));
+    facts.group("g", &[], &[(0, 29), (1, 611), (2, 611)]);
+    let mut view = facts.poll(&mut board, 5);
+    for _ in 0..100 {
+        view = facts.poll(&mut board, 5);
+    }
+    let group = &view.groups[0];
+    assert_eq!((group.state, group.reason.numbers[0]), (LagState::Stopped, 8_389.0));
+    assert_eq!(group.place.as_ref().map(|(stream, partition)| (&**stream, *partition)), Some(("orders", 1)));
+
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 100)]), super::board(9, 99));
+    facts.group("same", &[], &[(0, 100), (1, 100)]);
+    assert_eq!(facts.poll(&mut board, 5).groups[0].place, None, "what is so of all is said of all");
+}
+
+#[test]
+fn nothing_unread_where_it_is_known_says_nothing_of_what_is_not() {
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 500), (0, 15), (0, 0)]), board(9, 99));
+    facts.group("a zero beside unknown", &[], &[(0, 100)]);
+    facts.group("least", &[], &[(0, 90)]);
+    facts.group("known to be empty", &[0, 3], &[(0, 100), (1, 500), (2, 15)]);
+    let view = facts.poll(&mut board, 5);
+    let sums = |name: &str| {
+        let group = view.groups.iter().find(|g| &*g.group == name).unwrap();
+        (group.lag_messages, group.unknown_partitions, group.next_unread_age_seconds, group.drain_seconds)
+    };
+    assert_eq!(sums("a zero beside unknown"), (None, 2, None, None));
+    assert_eq!((sums("least").0, sums("least").1), (Some(10), 2), "the least that it can be, and of how many not");
+    assert_eq!(sums("known to be empty"), (Some(0), 0, Some(0.0), None));
+}
