@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use super::brokers::Clusters;
 use super::interrupted::{StoredRun, forget, interrupted, remember, view};
 use super::redrive::parts;
-use super::watchers::{Peeks, rules};
+use super::watchers::{Peeks, reader, rules};
 use crate::broker::Boxed;
 use crate::cli::RedriveParts;
 use crate::config::Config;
 use crate::dlq::{OffsetRange, Selection};
-use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, Reader, RedriveLoop, RedriveOptions, Reins};
+use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, RedriveLoop, RedriveOptions, Reins};
 use crate::model::Input;
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
@@ -133,7 +133,7 @@ impl LetterActions {
             observe,
             mover,
             ended: Box::new(AskEngine { lookups: self.lookups.clone(), runtime: self.runtime.clone() }),
-            reader: Reader::new(&self.config.streams_of(&cluster.name), Arc::new(self.config.limits.clone())),
+            reader: reader(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             rules: rules(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             prepare,
             audit: Some(Arc::clone(&self.audit)),

@@ -18,7 +18,7 @@ use super::lookup::Lookup;
 use super::{Exit, Program, RedriveParts, Terminal, sample};
 use crate::config::Config;
 use crate::decode::parse_time;
-use crate::dlq::{OffsetRange, Selection};
+use crate::dlq::{Mask, OffsetRange, Selection};
 use crate::loops::{Reader, RedriveError, RedriveLoop, RedriveOptions, Reins, dlq_rules};
 use crate::model::Timestamp;
 use crate::run::clock::wall;
@@ -109,9 +109,10 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
         }
     };
     let streams = config.streams_of(&cluster.name);
-    let made = dlq_rules(&config.dlq, &streams)
-        .and_then(|rules| Ok((rules, program.redrive(config, cluster, &asked.stream, asked.dry_run)?)));
-    let (rules, RedriveParts { observe, mover, prepare }) = match made {
+    let made = dlq_rules(&config.dlq, &streams).and_then(|rules| {
+        Ok((rules, Mask::new(&config.dlq.mask)?, program.redrive(config, cluster, &asked.stream, asked.dry_run)?))
+    });
+    let (rules, mask, RedriveParts { observe, mover, prepare }) = match made {
         Ok(made) => made,
         Err(what) => {
             terminal.complain(format_args!("cluster \"{}\": {what}", cluster.name));
@@ -147,7 +148,7 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
         observe,
         mover,
         ended: Box::new(lookup),
-        reader: Reader::new(&streams, Arc::new(config.limits.clone())),
+        reader: Reader::new(&streams, Arc::new(config.limits.clone()), mask),
         rules,
         prepare,
         audit,

@@ -262,8 +262,7 @@ impl DlqKeeper {
                 let shown = self.mask.header(&name, value.as_deref().unwrap_or_default(), PEEK_CHARS.1);
                 (name, shown)
             });
-            let mut letter = self.reader.view(record);
-            letter.message = self.mask.payload(letter.message.as_bytes(), PEEK_CHARS.1);
+            let letter = self.reader.view(record);
             PeekedLetter {
                 letter,
                 key: record.key.as_deref().map(text),
@@ -285,7 +284,7 @@ fn restore(board: &mut Board, cluster: &str, counts: &dyn KeepStore) {
             }
         }
         Err(error) => {
-            tracing::warn!(cluster, %error, "the stored counters of dead letters cannot be read; they begin anew")
+            tracing::warn!(cluster, %error, "the stored counters of dead letters cannot be read; they begin anew");
         }
     }
 }

@@ -7,6 +7,13 @@ mod embedded;
 mod kafka;
 mod large;
 mod letters;
+#[path = "../support/ports.rs"]
+mod ports;
+
+/// Where the shared parts look for one another.
+mod support {
+    pub(crate) use super::ports;
+}
 
 use std::collections::BTreeMap;
 use std::path::Path;

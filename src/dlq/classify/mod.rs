@@ -10,8 +10,8 @@ use crate::model::Timestamp;
 /// One header: name and value as the broker gave them.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// Characters of a message that are kept.
-const MESSAGE_CHARS: usize = 200;
+/// Characters of a message that are kept: more than are shown, so that a secret is masked before it is cut.
+const MESSAGE_CHARS: usize = 2_000;
 /// Characters of a class that are kept.
 const CLASS_CHARS: usize = 200;
 /// Characters of a stream or group that are kept: what Kafka allows for a topic.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::*;
 use crate::broker::{RawRecord, Stretch};
-use crate::dlq::{Selection, Skip, own_group};
+use crate::dlq::{Mask, Selection, Skip, own_group};
 use crate::model::{Committed, GroupFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition, TopicFacts};
 
 /// One cluster: what is durable. Partitions of a stream by number.
@@ -179,6 +179,7 @@ fn world(count: u64) -> Log {
             headers: vec![
                 (b"kafka_dlt-original-topic".to_vec(), Some(b"orders".to_vec())),
                 (b"kafka_dlt-exception-fqcn".to_vec(), Some(error.as_bytes().to_vec())),
+                (b"kafka_dlt-exception-message".to_vec(), Some(b"no login: password=hunter2".to_vec())),
                 (b"x-redrive-count".to_vec(), Some((n % 5).to_string().into_bytes())),
             ],
             record_time: Some(Timestamp::from_seconds(i64::try_from(n).unwrap())),
@@ -219,7 +220,7 @@ fn loop_of(log: &Log, options: RedriveOptions, ended: &[&str], reins: Reins) -> 
         observe: Box::new(log.clone()),
         mover: Some(Box::new(log.clone())),
         ended: Box::new(Ends(ended.iter().map(|e| (*e).to_owned()).collect())),
-        reader: Reader::new(&[], Arc::default()),
+        reader: Reader::new(&[], Arc::default(), Mask::new(&[]).unwrap()),
         rules: Rules::default(),
         prepare: Box::new(move |stream| {
             made.world().streams.entry(stream.to_owned()).or_insert_with(|| vec![Vec::new()]);
@@ -290,6 +291,7 @@ fn a_copy_keeps_key_payload_and_id_and_says_where_it_was() {
     );
     assert!(crate::decode::traceparent(header("traceparent").as_bytes()).is_some(), "{}", header("traceparent"));
     assert_eq!(header("kafka_dlt-original-topic"), "");
+    assert_eq!(header("x-redrive-message"), "no login: password=***");
 }
 
 #[test]

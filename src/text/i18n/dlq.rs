@@ -10,6 +10,8 @@ table! {
     unhandled_why: "Letters that the redrive group has not passed", "재처리 그룹이 아직 지나가지 않은 데드 레터";
     no_group: "no redrive group: all that is retained", "재처리 그룹 없음: 보관 중인 전체";
     by_group: "by the position of {group}", "{group}의 위치 기준";
+    no_class: "no error class given", "오류 종류 없음";
+    read_by: "also read by {groups}: that counts for nothing unless [dlq] redrive_group names it", "{groups}도 읽고 있음: [dlq] redrive_group으로 지정하지 않으면 처리로 세지 않습니다";
     inflow: "Arriving", "유입";
     inflow_why: "Letters per minute over the last minute", "최근 1분간 분당 유입";
     per_minute: "/min", "/분";
@@ -119,11 +121,11 @@ table! {
     running: "Running", "실행 중";
     paused: "Paused", "일시 정지";
     done: "Done", "완료";
-    interrupted: "Interrupted", "중단됨";
-    interrupted_why: "The server stopped in the middle of it. What was sent stays sent; resuming goes on with the rest, and sends nothing twice.", "도중에 서버가 멈췄습니다. 이미 보낸 것은 그대로이며, 다시 시작하면 나머지만 보내고 중복 전송은 없습니다.";
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
     interrupted_run: "A redrive was interrupted and can be resumed.", "재처리가 중단되었으며 다시 시작할 수 있습니다.";
+    interrupted: "Interrupted", "중단됨";
+    interrupted_why: "The process ended before this run did. Resuming it moves what is left; what was moved is not moved again.", "이 실행이 끝나기 전에 프로세스가 종료되었습니다. 다시 시작하면 남은 것만 옮기며, 이미 옮긴 것은 다시 옮기지 않습니다.";
     progress: "The newest run", "최근 실행";
     passed_of: "{n} of {m} positions", "위치 {m}개 중 {n}개";
     pause: "Pause", "일시 정지";

@@ -76,6 +76,7 @@ table! {
     at_least: "at least {age}", "최소 {age}";
     between: "{from} to {to}", "{from}~{to}";
     unknown_rows: "without unknown partitions: {n}", "알 수 없는 파티션 {n}개 제외";
+    unknown_short: "unknown in {n}", "{n}개 알 수 없음";
     lost_n: "{n} lost", "유실 {n}건";
     not_draining: "not draining", "줄지 않음";
     frozen_at: "frozen at {time}", "{time}에 멈춘 값";
@@ -132,6 +133,11 @@ table! {
     told_unread: "{n} unread", "안 읽은 것 {n}";
     told_pending: "{n} pending", "확인 대기 {n}";
     told_oldest: "oldest {age}", "가장 오래된 것 {age}";
+    only_told: "Told by others", "다른 곳에서 전달받은 지연";
+    only_told_why: "Lag events about partitions that Streamgauge does not ask about itself: each is as old as its sender made it, and judged by nobody.", "Streamgauge가 직접 조사하지 않는 파티션에 대한 지연 이벤트입니다. 보낸 쪽이 만든 시각의 값이며 상태를 판단하지 않습니다.";
+    told_at: "As of", "기준 시각";
+    pending: "Not acknowledged", "확인 대기";
+    pending_oldest: "Oldest of them", "그중 가장 오래된 것";
     ago: "{age} ago", "{age} 전";
     look: "Look at this record", "이 레코드 보기";
     fact_lost: "Lost to retention since we watch", "관찰 이후 보존 기간으로 유실";
@@ -174,7 +180,7 @@ pub(super) const REASONS: &[(&str, &str, &str)] = &[
     ("lag.reason.unknown.silent", "the cluster does not answer", "클러스터가 응답하지 않습니다"),
     ("lag.reason.unknown.group", "the group's positions could not be learned", "그룹의 커밋 위치를 알아내지 못했습니다"),
     ("lag.reason.unknown.partition", "begin and end of the log could not be learned", "로그의 시작과 끝을 알아내지 못했습니다"),
-    ("lag.reason.unknown.share", "a share group has no positions", "공유 그룹에는 커밋 위치가 없습니다"),
+    ("lag.reason.unknown.share", "a share group: this client cannot ask for its positions", "공유 그룹: 이 클라이언트로는 위치를 조회할 수 없습니다"),
     ("lag.reason.unknown.aborted", "{0} positions are left, nothing committed for {1} s: messages, or markers and aborted records; allow read_records to know", "위치 {0}개가 남았고 {1}초 동안 커밋이 없습니다. 메시지인지, 트랜잭션 마커와 중단된 레코드뿐인지 알 수 없습니다. 알려면 read_records를 켜십시오"),
     ("lag.reason.unknown.tail", "one position is left, a message or a transaction marker; allow read_records to know", "남은 위치 하나가 메시지인지 트랜잭션 마커인지 알 수 없습니다. 알려면 read_records를 켜십시오"),
     ("lag.reason.never.assigned", "a member has it and never committed; {0} can be read", "멤버가 맡고 있으나 커밋한 적이 없습니다. {0}건을 읽을 수 있습니다"),

@@ -1,13 +1,12 @@
 //! `/api/v1/groups`: groups and their lag as JSON. Null is unknown.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::model::{GroupPhase, GroupProtocol};
+use crate::model::{GroupPhase, GroupProtocol, Timestamp};
 use crate::snapshot::{AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, Reason, ToldLag};
 use crate::text::Locale;
 use crate::text::i18n::lag_reason;
@@ -39,7 +38,7 @@ struct Group<'a> {
     phase: GroupPhase,
     burrow: &'a str,
     answering: bool,
-    as_of: Rfc3339,
+    as_of: Option<Rfc3339>,
     fault: &'a str,
     trend: &'a [Option<f32>],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +71,7 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_commit: Option<LastCommit>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    told: Option<Told>,
+    told: Option<Told<'a>>,
 }
 
 /// The newest commit as the broker's own log of them says.
@@ -92,7 +91,10 @@ struct Sample {
 
 /// What a lag event said.
 #[derive(Serialize)]
-struct Told {
+struct Told<'a> {
+    /// Whom it is about, where that is not said around it.
+    #[serde(flatten)]
+    about: Option<About<'a>>,
     committed: Option<u64>,
     start: Option<u64>,
     end: Option<u64>,
@@ -101,13 +103,51 @@ struct Told {
     at: Rfc3339,
 }
 
+/// Group and partition of a lag event.
+#[derive(Serialize)]
+struct About<'a> {
+    cluster: &'a str,
+    group: &'a str,
+    stream: &'a str,
+    partition: u32,
+}
+
+impl<'a> Told<'a> {
+    fn of(t: &'a ToldLag, about: bool) -> Self {
+        let whom = About { cluster: &t.cluster, group: &t.group, stream: &t.stream, partition: t.partition };
+        Self {
+            about: about.then_some(whom),
+            committed: t.committed,
+            start: t.start,
+            end: t.end,
+            pending: t.pending,
+            oldest_pending_seconds: t.oldest_pending_seconds,
+            at: Rfc3339(t.at),
+        }
+    }
+}
+
+/// Groups, and on the first page what lag events alone tell.
+#[derive(Serialize)]
+struct Groups<'a> {
+    groups: Vec<Group<'a>>,
+    /// About partitions that are not asked for; filtered like groups, none where a state is asked for.
+    told: Vec<Told<'a>>,
+}
+
 /// The sentence of a verdict; its key where we have no sentence for it.
 fn words(reason: &Reason) -> String {
     lag_reason(reason.key, &reason.numbers, Locale::En).unwrap_or_else(|| reason.key.to_owned())
 }
 
+/// The sentence of a group: with the partition that it is about where it is not about all.
+fn group_words(group: &GroupView) -> String {
+    let words = words(&group.reason);
+    group.place.as_ref().map_or(words.clone(), |(stream, partition)| format!("{stream}/{partition}: {words}"))
+}
+
 impl<'a> Row<'a> {
-    fn of(row: &'a LagRow, told: Option<&ToldLag>, samples: bool) -> Self {
+    fn of(row: &'a LagRow, told: Option<&'a ToldLag>, samples: bool) -> Self {
         let sample = |(seconds_before, committed, end)| Sample { seconds_before, committed, end };
         Self {
             stream: &row.stream,
@@ -130,14 +170,7 @@ impl<'a> Row<'a> {
             burrow: row.burrow,
             samples: samples.then(|| row.samples.iter().map(sample).collect()),
             last_commit: row.pushed.as_ref().map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
-            told: told.map(|t| Told {
-                committed: t.committed,
-                start: t.start,
-                end: t.end,
-                pending: t.pending,
-                oldest_pending_seconds: t.oldest_pending_seconds,
-                at: Rfc3339(t.at),
-            }),
+            told: told.map(|t| Told::of(t, false)),
         }
     }
 }
@@ -148,7 +181,7 @@ impl<'a> Group<'a> {
             cluster: &cluster.cluster,
             group: &group.group,
             state: group.state,
-            reason: words(&group.reason),
+            reason: group_words(group),
             members: group.members,
             lag_messages: group.lag_messages,
             next_unread_age_seconds: group.next_unread_age_seconds,
@@ -160,7 +193,8 @@ impl<'a> Group<'a> {
             phase: group.phase,
             burrow: group.burrow,
             answering: cluster.answering,
-            as_of: Rfc3339(group.as_of),
+            // A group whose positions nobody could ask for has no such time.
+            as_of: (group.as_of != Timestamp::default()).then_some(Rfc3339(group.as_of)),
             fault: &group.fault,
             trend: &group.trend,
             partitions,
@@ -225,6 +259,14 @@ impl Ask {
             && (self.stream.is_empty() || group.rows.iter().any(|r| *r.stream == *self.stream))
     }
 
+    /// The same of a lag event, which has no state.
+    fn takes_told(&self, t: &ToldLag) -> bool {
+        (self.cluster.is_empty() || self.cluster == t.cluster)
+            && self.state.is_none()
+            && (self.text.is_empty() || t.group.to_lowercase().contains(&self.text))
+            && (self.stream.is_empty() || t.stream == self.stream)
+    }
+
     /// The query of the page behind `group`.
     fn next(&self, cluster: &str, group: &str) -> String {
         let mut out = Vec::new();
@@ -282,7 +324,13 @@ pub async fn groups(
             break;
         }
     }
-    answer(&now, &headers, BTreeMap::from([("groups", found)]), next)
+    let mut told = Vec::new();
+    if ask.after.is_none() {
+        told = now.lag.only_told();
+        told.retain(|t| ask.takes_told(t));
+    }
+    let told = told.into_iter().map(|t| Told::of(t, true)).collect();
+    answer(&now, &headers, Groups { groups: found, told }, next)
 }
 
 /// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told.

@@ -14,7 +14,7 @@ use crate::model::{
 const BELIEVED: u32 = 100_000;
 
 /// Why a share group has no lag.
-const SHARE: &str = "a share group: the broker keeps no committed positions for it";
+const SHARE: &str = "a share group: its start positions are kept by the broker, but this client cannot ask for them";
 
 /// A topic with what is needed to ask about it.
 pub(super) struct Topic {

@@ -281,9 +281,9 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "preparing" => (Level::Unknown, d.preparing, vec![("cancel", d.cancel)]),
         "running" => (Level::Ok, d.running, vec![("pause", d.pause), ("cancel", d.cancel)]),
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
-        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
+        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
