@@ -21,6 +21,14 @@ const GROUPS: (usize, usize) = (100, 1_000);
 /// An answer ends behind the group that reaches so many partitions; the rest is behind `next`.
 const ROWS: usize = 20_000;
 
+/// Groups of one page.
+#[derive(Serialize)]
+struct Groups<'a> {
+    groups: Vec<Group<'a>>,
+    /// Groups and rows that `[lag] groups` and `[lag] rows` left out, by cluster; clusters without any are not named.
+    dropped: BTreeMap<&'a str, u64>,
+}
+
 /// A group. The first members are those of the contract.
 #[derive(Serialize)]
 struct Group<'a> {
@@ -283,7 +291,8 @@ pub async fn groups(
             break;
         }
     }
-    answer(&now, &headers, BTreeMap::from([("groups", found)]), next)
+    let dropped = now.lag.clusters.iter().filter(|c| c.dropped > 0).map(|c| (c.cluster.as_str(), c.dropped)).collect();
+    answer(&now, &headers, Groups { groups: found, dropped }, next)
 }
 
 /// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told.
