@@ -82,7 +82,7 @@ fn engine_and_oracle_agree_through_any_life() {
         }
         drop(sum);
         if let (true, Some(_)) = (!life.differences.is_empty(), number("STREAMGAUGE_SIM_SEED")) {
-            for flow in ["checkout", "refund", "ledger", "pay", "browse", "default"] {
+            for flow in ["checkout", "refund", "ledger", "pay", "browse", "default", "parcel"] {
                 println!("{}", script::records_of(flow, &life.seen(), 3_600));
             }
         }

@@ -224,8 +224,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     drop(samples);
     let boards = Boards { lag, dlq, snapshots: lagged, audit: ledger.clone(), counts: ledger, stop: stop_read.clone() };
     clusters.watch(&mut supervisor, &config, desks, &boards)?;
-    let ticker = Ticker { out: input, now: wall, stop: stop_read.clone() };
-    let asked = stop_read.clone();
+    let (asked, ticker) = (stop_read.clone(), Ticker { out: input, now: wall, stop: stop_read.clone() });
     supervisor.thread(
         "ticker",
         Stage::Read,

@@ -182,6 +182,10 @@ impl Engine {
         };
         match id {
             None => {
+                if !transaction.is_empty() && self.dedup.has_forgotten(cut.div_euclid(1_000)) {
+                    let words = "an event came so late that its transaction may be forgotten";
+                    self.flows[usize::from(flow_number)].inexact(cut, words);
+                }
                 self.place(&arrival);
             }
             Some(id) => self.identified(id, cut.div_euclid(1_000), &arrival),

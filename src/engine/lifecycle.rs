@@ -10,7 +10,7 @@ use super::flow::{Flow, Revisit, Waiting};
 use super::histogram::{Histogram, value_of};
 use super::overflow::Bound;
 use super::page::flag;
-use super::resolve::{Clock, Fate, Resolution};
+use super::resolve::{Clock, Resolution};
 use super::rules::{NO_STAGE, QUIET, StageId};
 use super::second::{hop_hist, latency_hist};
 use super::settled::code_of_fate;
@@ -193,12 +193,7 @@ impl Engine {
 
     /// An ended transaction leaves the table.
     fn leave(&mut self, slot: u32, r: &Resolution) {
-        let Some(end) = r.end else { return };
-        let left = match (r.fate(), r.recovery) {
-            (_, Some(_)) => Left::Recovered,
-            (Fate::Ended(outcome), None) => Left::Ended(outcome),
-            _ => Left::Unexplained,
-        };
+        let (Some(end), Some(left)) = (r.end, Left::of(r)) else { return };
         self.bury(slot, left, r.quiet, (end.time, end.at.cut));
     }
 

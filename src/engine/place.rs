@@ -13,7 +13,10 @@ use super::resolve::{Context, Fact, Fate, Moment, Resolution};
 use super::rules::QUIET;
 use super::second::Tally;
 use super::stream::Stream;
-use super::tombstone::{Left, Tombstone};
+use super::tombstone::{Left, Tombstone, outlived};
+
+/// Why the numbers of a flow are not exact.
+const OUTLIVED: &str = "a transaction that was long over began anew while it was still kept";
 
 /// Room that is used again for each event.
 #[derive(Debug, Default)]
@@ -86,6 +89,11 @@ impl Engine {
             }
         }
         self.revise(slot, &mut scratch, had, true);
+        let before = had && at == 0 && self.stones.find(a.key, second(a.fact.cut)).is_some();
+        if before || outlived(&scratch.new, &scratch.events) {
+            // By the records alone it is one transaction, then a time for which nobody remembers, then another.
+            self.flows[usize::from(a.flow)].inexact(a.fact.cut, OUTLIVED);
+        }
         self.scratch = Some(scratch);
         Some(slot)
     }

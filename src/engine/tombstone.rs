@@ -7,14 +7,20 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::model::{Changes, Outcome};
 
+use super::account::second;
 use super::blob;
 use super::journal::Journal;
+use super::resolve::{Fact, Fate, Resolution};
 
 /// Seconds for which a transaction that ended `ok` is remembered.
 pub const OK_KEPT: i64 = 3_600;
 
 /// Seconds for which any other is: a week of mornings.
 pub const LASTING_KEPT: i64 = 7 * 86_400;
+
+/// Seconds for which an expired one is still there for those who come late. Who comes even later is known to: ids
+/// are forgotten after the same time.
+const GRACE: i64 = 600;
 
 const SHARDS: usize = 64;
 
@@ -34,6 +40,17 @@ pub enum Left {
 }
 
 impl Left {
+    /// How a transaction leaves that is resolved to this; `None`: it is in flight.
+    #[must_use]
+    pub fn of(r: &Resolution) -> Option<Self> {
+        r.end?;
+        Some(match (r.fate(), r.recovery) {
+            (_, Some(_)) => Self::Recovered,
+            (Fate::Ended(outcome), None) => Self::Ended(outcome),
+            _ => Self::Unexplained,
+        })
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Ended(outcome) => outcome as u8,
@@ -59,6 +76,18 @@ impl Left {
             Self::Ended(Outcome::Ok) | Self::OpenEnded | Self::Evicted => OK_KEPT,
             _ => LASTING_KEPT,
         }
+    }
+}
+
+/// True where an event of a transaction that is still in the table is cut after the transaction would be forgotten:
+/// read some minutes later the event would begin it anew.
+#[must_use]
+pub fn outlived(r: &Resolution, events: &[Fact]) -> bool {
+    let last = events.last().map_or(i64::MIN, |e| second(e.cut));
+    let silent = second(r.last_cut) + Left::OpenEnded.kept();
+    match (&r.end, Left::of(r)) {
+        (Some(end), Some(left)) if !r.quiet || second(end.at.cut) <= silent => last > second(end.at.cut) + left.kept(),
+        _ => r.quiet && last > silent,
     }
 }
 
@@ -135,6 +164,7 @@ pub struct Tombstones {
     shards: Vec<HashTable<Tombstone>>,
     len: usize,
     limit: usize,
+    /// Those that expired before are no longer there.
     low: Option<i64>,
     short: Journal,
     lasting: Journal,
@@ -165,7 +195,7 @@ impl Tombstones {
 
     /// No watermark lies before second `low`.
     pub fn advance(&mut self, low: Option<i64>) {
-        self.low = low;
+        self.low = low.map(|l| l - GRACE);
     }
 
     /// The tombstone of a transaction as an event finds it that is cut in `second`: whether it has expired must not
@@ -282,9 +312,9 @@ mod tests {
         stones.put(ok);
         stones.put(dead);
         assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (Some(ok), Some(dead)));
-        stones.advance(Some(10 + 20 * 3_600));
+        stones.advance(Some(11 + OK_KEPT + GRACE));
         assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (None, Some(dead)));
-        stones.advance(Some(11 + 7 * 86_400));
+        stones.advance(Some(11 + LASTING_KEPT + GRACE));
         assert_eq!(stones.find(dead.key, 11), None);
     }
 

@@ -11,7 +11,9 @@ use super::index::Next;
 use super::trend::{Slope, commit_rate};
 use super::verdict::{Evidence, Owner, verdict};
 use crate::model::{GroupProtocol, MICROS_PER_SECOND, Timestamp};
-use crate::snapshot::{AgeMethod, COURSE_POINTS, GroupView, LagCluster, LagRow, LagRows, LagSamples, LagState, Reason};
+use crate::snapshot::{
+    AgeMethod, COURSE_POINTS, GroupView, LagCluster, LagRow, LagRows, LagSamples, LagState, Reason, beside_unknown,
+};
 
 /// A lag event older than this says nothing about now. Microseconds.
 const TOLD: i64 = 300 * MICROS_PER_SECOND;
@@ -84,12 +86,14 @@ impl Board {
             _ => views.into(),
         };
         let unread = || views.iter().filter(|r| r.readable.is_some_and(|n| n > 0));
+        let unknown = views.iter().filter(|r| r.unknown()).count();
         let age = if unread().any(|r| r.next_unread_age_seconds.is_none()) {
             None
         } else {
-            views.iter().filter_map(|r| r.next_unread_age_seconds).max_by(f64::total_cmp)
+            let oldest = views.iter().filter_map(|r| r.next_unread_age_seconds).max_by(f64::total_cmp);
+            beside_unknown(oldest, unknown > 0)
         };
-        let drain = if unread().any(|r| r.drain_seconds.is_none()) {
+        let drain = if unknown > 0 || unread().any(|r| r.drain_seconds.is_none()) {
             None
         } else {
             unread().filter_map(|r| r.drain_seconds).max_by(f64::total_cmp)
@@ -97,8 +101,13 @@ impl Board {
         let sum = |values: &mut dyn Iterator<Item = Option<i64>>| {
             values.flatten().fold(None, |sum: Option<i64>, n| Some(sum.unwrap_or(0).saturating_add(n)))
         };
-        let (state, reason) = match views.iter().max_by_key(|r| r.state) {
-            Some(worst) => (worst.state, worst.reason),
+        let waiting = |r: &LagRow| r.readable.max(r.lag_messages.and_then(|n| u64::try_from(n).ok()));
+        // Backwards, so that the first of equals is named.
+        let (state, reason, place) = match views.iter().rev().max_by_key(|r| (r.state, waiting(r))) {
+            Some(worst) => {
+                let of_all = views.iter().all(|r| r.reason == worst.reason);
+                (worst.state, worst.reason, (!of_all).then(|| (Arc::clone(&worst.stream), worst.partition)))
+            }
             None => without_rows(group),
         };
         let rates: Vec<f64> = views.iter().filter_map(|r| r.commit_rate).collect();
@@ -109,9 +118,10 @@ impl Board {
             members: group.members,
             state,
             reason,
+            place,
             burrow: worst(views.iter().map(|r| r.burrow)),
-            lag_messages: sum(&mut views.iter().map(|r| r.lag_messages)),
-            unknown_partitions: views.iter().filter(|r| r.lag_messages.is_none()).count() as u32,
+            lag_messages: beside_unknown(sum(&mut views.iter().map(|r| r.lag_messages)), unknown > 0),
+            unknown_partitions: unknown as u32,
             next_unread_age_seconds: age,
             drain_seconds: drain,
             commit_rate: (!rates.is_empty()).then(|| rates.iter().sum()),
@@ -259,13 +269,13 @@ const fn says_all(state: LagState) -> bool {
 }
 
 /// State of a group that has no rows.
-fn without_rows(group: &Group) -> (LagState, Reason) {
+fn without_rows(group: &Group) -> (LagState, Reason, Option<(Arc<str>, u32)>) {
     let (state, key) = match group.protocol {
         GroupProtocol::Share => (LagState::Unknown, "lag.reason.unknown.share"),
         _ if group.fresh => (LagState::NeverCommitted, "lag.reason.never.group"),
         _ => (LagState::Unknown, "lag.reason.unknown.group"),
     };
-    (state, Reason { key, numbers: [0.0; 3] })
+    (state, Reason { key, numbers: [0.0; 3] }, None)
 }
 
 /// The values of before, said to be so.
@@ -281,6 +291,7 @@ fn frozen(before: &Arc<GroupView>, key: &'static str, group: &mut Group) -> Arc<
     Arc::new(GroupView {
         state: LagState::Unknown,
         reason,
+        place: None,
         fault: group.fault.clone(),
         rows: rows.collect(),
         ..GroupView::clone(before)

@@ -287,7 +287,7 @@ fn restore(board: &mut Board, cluster: &str, counts: &dyn KeepStore) {
             }
         }
         Err(error) => {
-            tracing::warn!(cluster, %error, "the stored counters of dead letters cannot be read; they begin anew")
+            tracing::warn!(cluster, %error, "the stored counters of dead letters cannot be read; they begin anew");
         }
     }
 }

@@ -160,17 +160,20 @@ pub struct GroupView {
     pub members: Option<u32>,
     /// The worst of its partitions.
     pub state: LagState,
-    /// Why, of that partition.
+    /// Why, of that partition: of several in that state the one with the most unread.
     pub reason: Reason,
+    /// That partition; `None`: the reason is that of all.
+    pub place: Option<(Arc<str>, u32)>,
     /// Burrow's verdict beside ours: `OK WARN ERR STOP STALL REWIND NOTFOUND`.
     pub burrow: &'static str,
-    /// Sum over partitions whose lag is known; `None`: of none.
+    /// Sum over partitions whose lag is known; `None`: of none, or nothing is unread there while others are unknown.
     pub lag_messages: Option<i64>,
-    /// Partitions whose lag is not known.
+    /// Partitions of which it is not known how much is unread.
     pub unknown_partitions: u32,
-    /// The oldest over its partitions; `None` where one with unread records has no known age.
+    /// The oldest over its partitions; `None` where one with unread records has no known age, or
+    /// nothing is unread where that is known while other partitions are unknown.
     pub next_unread_age_seconds: Option<f64>,
-    /// The longest over its partitions; `None`: not draining, or not known.
+    /// The longest over its partitions; `None`: not draining, or not known of one of them.
     pub drain_seconds: Option<f64>,
     /// Records committed per second over the last minute.
     pub commit_rate: Option<f64>,

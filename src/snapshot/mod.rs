@@ -9,6 +9,7 @@ mod durable;
 mod history;
 mod lag;
 mod transaction;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use lag::{
     PushState, PushView, PushedCommit, Reason, ToldLag,
 };
 pub use transaction::{Meaning, Measured, TransactionEvent, TransactionKey, TransactionState, TransactionView, Waits};
+pub use unread::beside_unknown;
 
 /// The rolling windows, in seconds, and their names in the API.
 pub const WINDOWS: [(&str, i64); 5] = [("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600)];

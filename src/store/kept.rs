@@ -6,13 +6,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::ledger::held;
 use super::shelf::write;
-use super::{KeepStore, KeptOf, Ledger, StoreError};
+use super::{KeepStore, KeptOf, KeptRows, Ledger, StoreError};
 
 /// Cluster, whose counters, name to: checksum u64, bytes.
 const KEPT: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("kept");
 
 impl KeepStore for Ledger {
-    fn load_kept(&self, cluster: &str, of: KeptOf) -> Result<(Vec<(String, Vec<u8>)>, usize), StoreError> {
+    fn load_kept(&self, cluster: &str, of: KeptOf) -> Result<(KeptRows, usize), StoreError> {
         held(&self.shelf).run(|db| {
             let table = match db.begin_read()?.open_table(KEPT) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), 0)),

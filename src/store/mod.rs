@@ -166,13 +166,16 @@ impl KeptOf {
     }
 }
 
+/// Rows by name.
+pub type KeptRows = Vec<(String, Vec<u8>)>;
+
 /// What is counted from surveys, and which redrives go on: durable in `ledger.redb`. What it means is others' matter.
 pub trait KeepStore: Send + Sync {
     /// All of a cluster, by name. Rows whose checksum is wrong are left out; how many is the second number.
     ///
     /// # Errors
     /// [`StoreError`] when the ledger cannot be read.
-    fn load_kept(&self, cluster: &str, of: KeptOf) -> Result<(Vec<(String, Vec<u8>)>, usize), StoreError>;
+    fn load_kept(&self, cluster: &str, of: KeptOf) -> Result<(KeptRows, usize), StoreError>;
 
     /// Makes these durable in one transaction, or none; a row without bytes is removed.
     ///

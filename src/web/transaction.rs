@@ -17,6 +17,7 @@ use super::page::transaction::{Told, one};
 use super::page::{View, percent_decode};
 use super::viewer::Viewer;
 use crate::engine::KEPT_SECONDS;
+use crate::model::Outcome;
 use crate::run::desk::NoAnswer;
 use crate::snapshot::{Measured, TransactionEvent, TransactionView, Waits};
 
@@ -117,7 +118,7 @@ impl<'a> Event<'a> {
             event_id: None,
             generation: e.generation,
             cut_time: Rfc3339(e.cut_time),
-            outcome: e.outcome.map(|o| o.name()),
+            outcome: e.outcome.map(Outcome::name),
             meaning: e.meaning.name(),
             dead_letter: e.dead_letter,
             hop_from: hop.map(|(from, _)| from.as_str()),
@@ -169,7 +170,7 @@ impl<'a> Transaction<'a> {
             flow: &t.flow,
             transaction_id: &t.transaction_id,
             state: t.state.name(),
-            outcome: t.outcome.map(|o| o.name()),
+            outcome: t.outcome.map(Outcome::name),
             started_at: t.started_at.map(Rfc3339),
             ended_at: t.ended_at.map(Rfc3339),
             events: t.events.as_ref().map(|events| events.iter().map(Event::of).collect()),

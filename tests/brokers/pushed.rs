@@ -83,7 +83,7 @@ fn pushed(broker: &mut Broker) {
 
     delete_group(&broker.address, "pushed-group");
     watch.until("pushed-group", "pushed", None);
-    assert_eq!(watch.seen.iter().filter(of).next_back().map(|c| c.next), Some(None), "a tombstone");
+    assert_eq!(watch.seen.iter().rfind(of).map(|c| c.next), Some(None), "a tombstone");
     assert_eq!(watch.topic.faults, 0, "all of it is understood");
 }
 

@@ -19,9 +19,7 @@ const LETTERS: u64 = 3_000;
 const RATE: &str = "1500";
 /// Kills before a run is left to end.
 const KILLS: usize = 5;
-/// Most bytes of one life: all copies together are more than twice as many.
-const GROWTH: u64 = 400_000;
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn now() -> Timestamp {
     let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
@@ -82,26 +80,20 @@ fn run(config: &Path, more: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}\n{err}"))
 }
 
-/// Bytes of the log.
-fn bytes(dir: &Path) -> u64 {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|e| if e.path().is_dir() { bytes(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }).sum()
-}
-
-/// Runs and kills until a run comes to its end; how many copies there were after each kill. A kill comes once the log
-/// has grown by a drawn number of bytes, so that it hits the middle however fast the machine is.
+/// Runs and kills until a run comes to its end; how many copies there were after each kill.
 fn run_killed(dir: &Path, config: &Path, moments: &mut Moments) -> Vec<usize> {
-    let (mut after, log) = (Vec::new(), dir.join("data/log"));
+    let mut after = Vec::new();
     loop {
         let mut quiet = command(config, "orders.dlq", &["--rate", RATE]);
         let mut child = quiet.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary");
-        let (began, due) = (Instant::now(), bytes(&log) + 1 + moments.below(GROWTH));
+        let life = Duration::from_millis(300 + moments.below(600));
+        let (began, patience) = (Instant::now(), if after.len() < KILLS { life } else { PATIENCE });
         loop {
             if let Some(status) = child.try_wait().expect("a child") {
                 assert!(status.success(), "{status}");
                 return after;
             }
-            if after.len() < KILLS && bytes(&log) >= due || began.elapsed() > PATIENCE {
+            if began.elapsed() > patience {
                 break;
             }
             std::thread::sleep(Duration::from_millis(5));

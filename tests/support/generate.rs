@@ -4,6 +4,8 @@
 //! copies, dead letters, holes) is drawn per record. [`Traits`] says which troubles a world has, so
 //! that a failing seed can be told by them.
 
+mod troubles;
+
 use std::time::Duration;
 
 use streamgauge::model::{DecodeReason, FlowSpec, Kind, Outcome, Role, Status, Timestamp};
@@ -38,6 +40,8 @@ pub struct Traits {
     pub expiry: bool,
     /// Copies 8 and 16 minutes later.
     pub copies: bool,
+    /// A flow comes to a stream after records of it could not be decoded.
+    pub newcomer: bool,
 }
 
 impl Traits {
@@ -54,6 +58,7 @@ impl Traits {
             latest: rng.chance(0.2),
             expiry: rng.chance(0.1),
             copies: rng.chance(0.4),
+            newcomer: rng.chance(0.2),
         }
     }
 
@@ -70,6 +75,7 @@ impl Traits {
             latest: false,
             expiry: false,
             copies: false,
+            newcomer: false,
         }
     }
 }
@@ -105,6 +111,8 @@ struct Maker {
     streams: Vec<Stream>,
     drafts: Vec<Draft>,
     ids: u64,
+    /// The flow that came late.
+    newcomer: Option<FlowSpec>,
 }
 
 /// The world of a seed.
@@ -127,11 +135,14 @@ pub fn sized(seed: u64, traits: Traits) -> Workload {
             partitions: rng.between(1, 3) as u32,
         })
         .into();
-    let mut maker = Maker { rng, traits, kits, streams, drafts: Vec::new(), ids: 0 };
+    let mut maker = Maker { rng, traits, kits, streams, drafts: Vec::new(), ids: 0, newcomer: None };
     for n in 0..maker.traits.transactions {
         maker.transaction(n);
     }
     maker.noise();
+    if maker.traits.newcomer {
+        maker.newcomer();
+    }
     maker.finish()
 }
 
@@ -239,6 +250,9 @@ impl Maker {
                 record.outcome = Some(Outcome::Ok);
             }
             let ended = record.outcome.is_some();
+            if last && fate > 0.9 {
+                return self.rivals(i % 3, t, record);
+            }
             if self.rng.chance(0.1) {
                 // A step that nobody declared.
                 let id = self.id();
@@ -257,7 +271,7 @@ impl Maker {
         if !self.rng.chance(0.15) {
             return;
         }
-        let wait = *self.rng.pick(&[5, 60, 1_500]) * SECOND;
+        let wait = *self.rng.pick(&[5, 60, 1_500, 9_000]) * SECOND;
         let t = end + self.rng.between(1, wait);
         let mut record = Record {
             transaction: transaction.to_owned(),
@@ -289,9 +303,7 @@ impl Maker {
             delay: self.rng.between(0, SECOND),
             record: Record { event_time, ..record.clone() },
         });
-        // Of what stayed open in a flow that never ends no more than an hour is remembered.
-        let ends = self.kits.iter().any(|k| k.name == record.flow && k.spec.is_some());
-        if self.traits.redrive && ends && self.rng.chance(0.8) {
+        if self.traits.redrive && self.rng.chance(0.8) {
             let t = put_aside + 20 * 3_600 * SECOND + self.rng.between(0, 60 * SECOND);
             let again = Record { redrive: 1, event_time: Some(Timestamp(t)), ..record.clone() };
             self.drafts.push(Draft { stream: stage % 3, partition, written: t, delay: 1_000, record: again });
@@ -411,7 +423,8 @@ impl Maker {
                 }
             }
         }
-        Workload { flows: self.kits.iter().filter_map(|k| k.spec.clone()).collect(), partitions, begins, ends }
+        let flows = self.kits.iter().filter_map(|k| k.spec.clone()).chain(self.newcomer).collect();
+        Workload { flows, partitions, begins, ends }
     }
 
     fn append(&mut self, home: &mut Partition, draft: &Draft) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use streamgauge::model::{Began, Input, MICROS_PER_SECOND, SourceOpen, SourceState, Tail, Timestamp};
 
 use super::drive::Life;
-use super::record::batch;
+use super::record::{Gap, batch};
 
 /// What has been read of one partition.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,16 @@ pub struct Track {
     pub(super) began: Option<Began>,
     pub(super) next: u64,
     pub(super) read: Vec<(u64, u64)>,
-    pub(super) gaps: Vec<(u64, u64)>,
+    pub(super) gaps: Vec<Gap>,
+    /// When its end was last confirmed.
+    pub(super) confirmed: Option<Timestamp>,
+}
+
+impl Track {
+    fn skip(&mut self, from: u64, to: u64) {
+        self.gaps.push(Gap { from, to, confirmed: self.confirmed });
+        self.next = to;
+    }
 }
 
 /// What a reader of this process knows of a partition.
@@ -55,8 +64,7 @@ impl Life<'_> {
         let (start, next) = (partition.log_start(now), self.tracks[i].next);
         if start > next {
             self.feed(Input::Gap(Arc::clone(&self.keys[i]), next, start, now));
-            self.tracks[i].gaps.push((next, start));
-            self.tracks[i].next = start;
+            self.tracks[i].skip(next, start);
         }
         let next = self.tracks[i].next;
         let limit = *self.rng.pick(&[1, 3, 20, 500]);
@@ -68,9 +76,7 @@ impl Life<'_> {
         }
         let end = partition.end(now);
         if to >= end && self.rng.chance(0.7) {
-            let tail =
-                Tail { source: Arc::clone(&self.keys[i]), next: to, end: end.max(to), log_start: start, at: now };
-            self.feed(Input::Tail(tail));
+            self.tail(i);
             if self.rng.chance(0.2) {
                 self.say(i, SourceState::AtEnd);
             }
@@ -110,8 +116,7 @@ impl Life<'_> {
         track.began = Some(began);
         track.next = next;
         if log_start > next {
-            track.gaps.push((next, log_start));
-            track.next = log_start;
+            track.skip(next, log_start);
         }
     }
 
@@ -125,7 +130,9 @@ impl Life<'_> {
 
     pub(super) fn block(&mut self, i: usize) {
         if self.readers[i].opened && self.world.partitions[i].exists(self.now) {
-            let seconds = self.rng.between(1, 40);
+            // The long ones outlast what the engine keeps in full.
+            let longest = *self.rng.pick(&[40, 40, 500]);
+            let seconds = self.rng.between(1, longest);
             self.readers[i].blocked_until = Some(self.now.plus(seconds * MICROS_PER_SECOND));
             self.say(i, SourceState::Unreachable("no leader".into()));
         }
@@ -149,10 +156,8 @@ impl Life<'_> {
         for &i in &order {
             let p = &self.world.partitions[i];
             if p.exists(self.now) {
-                let (next, end) = (self.tracks[i].next, p.end(self.now).max(self.tracks[i].next));
                 self.say(i, SourceState::AtEnd);
-                let log_start = p.log_start(self.now);
-                self.feed(Input::Tail(Tail { source: Arc::clone(&self.keys[i]), next, end, log_start, at: self.now }));
+                self.tail(i);
             } else {
                 self.say_gone(i);
             }
@@ -167,18 +172,21 @@ impl Life<'_> {
         }
     }
 
+    /// Says where the log ends.
+    fn tail(&mut self, i: usize) {
+        let (at, next) = (self.now, self.tracks[i].next);
+        let (end, log_start) = (self.world.partitions[i].end(at).max(next), self.world.partitions[i].log_start(at));
+        if end == next {
+            self.tracks[i].confirmed = Some(at);
+        }
+        self.feed(Input::Tail(Tail { source: Arc::clone(&self.keys[i]), next, end, log_start, at }));
+    }
+
     fn confirm(&mut self) {
         for i in 0..self.keys.len() {
             let p = &self.world.partitions[i];
             if p.exists(self.now) {
-                let (next, log_start) = (self.tracks[i].next, p.log_start(self.now));
-                self.feed(Input::Tail(Tail {
-                    source: Arc::clone(&self.keys[i]),
-                    next,
-                    end: next,
-                    log_start,
-                    at: self.now,
-                }));
+                self.tail(i);
             }
         }
     }

@@ -88,8 +88,19 @@ pub struct Seen {
     pub began: Began,
     /// The records read, in order of position.
     pub records: Vec<Record>,
-    /// Position ranges that expired unread.
-    pub gaps: Vec<(u64, u64)>,
+    /// What expired unread.
+    pub gaps: Vec<Gap>,
+}
+
+/// Positions that expired unread.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// First position.
+    pub from: u64,
+    /// The first one behind.
+    pub to: u64,
+    /// When the end of the log was confirmed to be where reading stood, for the last time before.
+    pub confirmed: Option<Timestamp>,
 }
 
 impl Partition {

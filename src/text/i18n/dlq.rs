@@ -113,6 +113,7 @@ table! {
     k_missing: "that stream no longer exists", "원래 스트림이 없음";
     k_is_dlq: "that stream is one of dead letters", "보낼 곳이 데드 레터 스트림임";
     k_no_retry: "the group has no retry stream", "그룹의 재시도 스트림이 없음";
+    k_too_large: "larger than its target takes", "보낼 곳이 받는 크기를 넘음";
     k_enough: "beyond the most that was asked for", "최대 건수를 넘음";
     not_looked_up: "Transactions that could not be looked up: {n}", "조회하지 못한 트랜잭션: {n}건";
     start: "Begin: move {n} letters", "시작: 데드 레터 {n}건 이동";
@@ -121,11 +122,11 @@ table! {
     running: "Running", "실행 중";
     paused: "Paused", "일시 정지";
     done: "Done", "완료";
-    interrupted: "Interrupted", "중단됨";
-    interrupted_why: "The server stopped in the middle of it. What was sent stays sent; resuming goes on with the rest, and sends nothing twice.", "도중에 서버가 멈췄습니다. 이미 보낸 것은 그대로이며, 다시 시작하면 나머지만 보내고 중복 전송은 없습니다.";
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
     interrupted_run: "A redrive was interrupted and can be resumed.", "재처리가 중단되었으며 다시 시작할 수 있습니다.";
+    interrupted: "Interrupted", "중단됨";
+    interrupted_why: "The process ended before this run did. Resuming it moves what is left; what was moved is not moved again.", "이 실행이 끝나기 전에 프로세스가 종료되었습니다. 다시 시작하면 남은 것만 옮기며, 이미 옮긴 것은 다시 옮기지 않습니다.";
     progress: "The newest run", "최근 실행";
     passed_of: "{n} of {m} positions", "위치 {m}개 중 {n}개";
     pause: "Pause", "일시 정지";

@@ -76,6 +76,7 @@ table! {
     at_least: "at least {age}", "최소 {age}";
     between: "{from} to {to}", "{from}~{to}";
     unknown_rows: "without unknown partitions: {n}", "알 수 없는 파티션 {n}개 제외";
+    unknown_short: "unknown in {n}", "{n}개 알 수 없음";
     lost_n: "{n} lost", "유실 {n}건";
     not_draining: "not draining", "줄지 않음";
     frozen_at: "frozen at {time}", "{time}에 멈춘 값";
@@ -134,6 +135,11 @@ table! {
     told_unread: "{n} unread", "안 읽은 것 {n}";
     told_pending: "{n} pending", "확인 대기 {n}";
     told_oldest: "oldest {age}", "가장 오래된 것 {age}";
+    only_told: "Told by others", "다른 곳에서 전달받은 지연";
+    only_told_why: "Lag events about partitions that Streamgauge does not ask about itself: each is as old as its sender made it, and judged by nobody.", "Streamgauge가 직접 조사하지 않는 파티션에 대한 지연 이벤트입니다. 보낸 쪽이 만든 시각의 값이며 상태를 판단하지 않습니다.";
+    told_at: "As of", "기준 시각";
+    pending: "Not acknowledged", "확인 대기";
+    pending_oldest: "Oldest of them", "그중 가장 오래된 것";
     ago: "{age} ago", "{age} 전";
     look: "Look at this record", "이 레코드 보기";
     fact_lost: "Lost to retention since we watch", "관찰 이후 보존 기간으로 유실";

@@ -21,14 +21,6 @@ const GROUPS: (usize, usize) = (100, 1_000);
 /// An answer ends behind the group that reaches so many partitions; the rest is behind `next`.
 const ROWS: usize = 20_000;
 
-/// Groups of one page.
-#[derive(Serialize)]
-struct Groups<'a> {
-    groups: Vec<Group<'a>>,
-    /// Groups and rows that `[lag] groups` and `[lag] rows` left out, by cluster; clusters without any are not named.
-    dropped: BTreeMap<&'a str, u64>,
-}
-
 /// A group. The first members are those of the contract.
 #[derive(Serialize)]
 struct Group<'a> {
@@ -80,7 +72,7 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_commit: Option<LastCommit>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    told: Option<Told>,
+    told: Option<Told<'a>>,
 }
 
 /// The newest commit as the broker's own log of them says.
@@ -100,7 +92,10 @@ struct Sample {
 
 /// What a lag event said.
 #[derive(Serialize)]
-struct Told {
+struct Told<'a> {
+    /// Whom it is about, where that is not said around it.
+    #[serde(flatten)]
+    about: Option<About<'a>>,
     committed: Option<u64>,
     start: Option<u64>,
     end: Option<u64>,
@@ -109,13 +104,53 @@ struct Told {
     at: Rfc3339,
 }
 
+/// Group and partition of a lag event.
+#[derive(Serialize)]
+struct About<'a> {
+    cluster: &'a str,
+    group: &'a str,
+    stream: &'a str,
+    partition: u32,
+}
+
+impl<'a> Told<'a> {
+    fn of(t: &'a ToldLag, about: bool) -> Self {
+        let whom = About { cluster: &t.cluster, group: &t.group, stream: &t.stream, partition: t.partition };
+        Self {
+            about: about.then_some(whom),
+            committed: t.committed,
+            start: t.start,
+            end: t.end,
+            pending: t.pending,
+            oldest_pending_seconds: t.oldest_pending_seconds,
+            at: Rfc3339(t.at),
+        }
+    }
+}
+
+/// Groups, and on the first page what lag events alone tell.
+#[derive(Serialize)]
+struct Groups<'a> {
+    groups: Vec<Group<'a>>,
+    /// About partitions that are not asked for; filtered like groups, none where a state is asked for.
+    told: Vec<Told<'a>>,
+    /// Groups and rows that `[lag] groups` and `[lag] rows` left out, by cluster; clusters without any are not named.
+    dropped: BTreeMap<&'a str, u64>,
+}
+
 /// The sentence of a verdict; its key where we have no sentence for it.
 fn words(reason: &Reason) -> String {
     lag_reason(reason.key, &reason.numbers, Locale::En).unwrap_or_else(|| reason.key.to_owned())
 }
 
+/// The sentence of a group: with the partition that it is about where it is not about all.
+fn group_words(group: &GroupView) -> String {
+    let words = words(&group.reason);
+    group.place.as_ref().map_or(words.clone(), |(stream, partition)| format!("{stream}/{partition}: {words}"))
+}
+
 impl<'a> Row<'a> {
-    fn of(row: &'a LagRow, told: Option<&ToldLag>, samples: bool) -> Self {
+    fn of(row: &'a LagRow, told: Option<&'a ToldLag>, samples: bool) -> Self {
         let sample = |(seconds_before, committed, end)| Sample { seconds_before, committed, end };
         Self {
             stream: &row.stream,
@@ -138,14 +173,7 @@ impl<'a> Row<'a> {
             burrow: row.burrow,
             samples: samples.then(|| row.samples.iter().map(sample).collect()),
             last_commit: row.pushed.as_ref().map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
-            told: told.map(|t| Told {
-                committed: t.committed,
-                start: t.start,
-                end: t.end,
-                pending: t.pending,
-                oldest_pending_seconds: t.oldest_pending_seconds,
-                at: Rfc3339(t.at),
-            }),
+            told: told.map(|t| Told::of(t, false)),
         }
     }
 }
@@ -156,7 +184,7 @@ impl<'a> Group<'a> {
             cluster: &cluster.cluster,
             group: &group.group,
             state: group.state,
-            reason: words(&group.reason),
+            reason: group_words(group),
             members: group.members,
             lag_messages: group.lag_messages,
             next_unread_age_seconds: group.next_unread_age_seconds,
@@ -234,6 +262,14 @@ impl Ask {
             && (self.stream.is_empty() || group.rows.iter().any(|r| *r.stream == *self.stream))
     }
 
+    /// The same of a lag event, which has no state.
+    fn takes_told(&self, t: &ToldLag) -> bool {
+        (self.cluster.is_empty() || self.cluster == t.cluster)
+            && self.state.is_none()
+            && (self.text.is_empty() || t.group.to_lowercase().contains(&self.text))
+            && (self.stream.is_empty() || t.stream == self.stream)
+    }
+
     /// The query of the page behind `group`.
     fn next(&self, cluster: &str, group: &str) -> String {
         let mut out = Vec::new();
@@ -292,7 +328,13 @@ pub async fn groups(
         }
     }
     let dropped = now.lag.clusters.iter().filter(|c| c.dropped > 0).map(|c| (c.cluster.as_str(), c.dropped)).collect();
-    answer(&now, &headers, Groups { groups: found, dropped }, next)
+    let mut told = Vec::new();
+    if ask.after.is_none() {
+        told = now.lag.only_told();
+        told.retain(|t| ask.takes_told(t));
+    }
+    let told = told.into_iter().map(|t| Told::of(t, true)).collect();
+    answer(&now, &headers, Groups { groups: found, told, dropped }, next)
 }
 
 /// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::metrics::{Family, Over, whole};
 use crate::model::PartitionFacts;
-use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow};
+use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, beside_unknown};
 use crate::web::exposition::{Exposition, Kind};
 
 /// A topic and its partitions by number.
@@ -46,15 +46,15 @@ fn float(n: Option<u64>) -> Option<f64> {
     n.map(|n| n as f64)
 }
 
-/// Sums of what is known, by topic; a topic of which nothing is known is absent.
+/// Sums of what is known, by topic; absent where that is nothing, or nothing but zeros beside unknown ones.
 fn by_topic(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> BTreeMap<&str, f64> {
-    let mut sums = BTreeMap::new();
+    let mut sums: BTreeMap<&str, (Option<f64>, bool)> = BTreeMap::new();
     for row in &group.rows {
-        if let Some(value) = value(row) {
-            *sums.entry(&*row.stream).or_insert(0.0) += value;
-        }
+        let (sum, unknown) = sums.entry(&row.stream).or_default();
+        *sum = value(row).map(|value| sum.unwrap_or(0.0) + value).or(*sum);
+        *unknown |= row.unknown();
     }
-    sums
+    sums.into_iter().filter_map(|(topic, (sum, unknown))| Some((topic, beside_unknown(sum, unknown)?))).collect()
 }
 
 /// Seconds of lag: none where nothing is unread.
@@ -63,7 +63,7 @@ fn seconds(row: &LagRow) -> Option<f64> {
 }
 
 fn most(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> Option<f64> {
-    group.rows.iter().filter_map(value).reduce(f64::max)
+    beside_unknown(group.rows.iter().filter_map(value).reduce(f64::max), group.unknown_partitions > 0)
 }
 
 fn kle_row(out: &mut Exposition, c: &LagCluster, g: &GroupView, r: &LagRow, value: Option<f64>) {

@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
-use super::{LagMetrics, compat};
+use super::{LagMetrics, compat, told};
 use crate::model::{MICROS_PER_SECOND, Timestamp};
 use crate::snapshot::{
-    DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, PushState, Snapshot,
+    DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState, PushState, Snapshot, ToldLag,
 };
 use crate::web::exposition::{Exposition, Kind};
 
@@ -37,6 +37,8 @@ pub enum Over {
     Letters(fn(&mut Exposition, &DlqStream)),
     /// The stored counter of each group of each cluster.
     Lost(fn(&mut Exposition, &LagCluster, &str, u64)),
+    /// The newest lag event of each partition that was told of.
+    Told(fn(&mut Exposition, &ToldLag, Timestamp)),
     /// The stored counters of each stream of dead letters.
     Counted(fn(&mut Exposition, &DlqCounted)),
 }
@@ -62,6 +64,8 @@ pub struct Samples {
     dlq: Arc<DlqBoard>,
     now: Timestamp,
     topics: Vec<Vec<compat::Topic>>,
+    /// At most as many as are kept of each cluster, which is few beside the rows.
+    told: Vec<ToldLag>,
     families: Vec<Family>,
     /// Family, cluster, group or topic, row: where to go on.
     at: [usize; 4],
@@ -75,6 +79,7 @@ impl Samples {
     pub fn new(out: Exposition, snapshot: &Snapshot, choice: &LagMetrics) -> Self {
         let mut families = OURS.to_vec();
         families.extend(if choice.partitions { BY_PARTITION } else { BY_GROUP });
+        families.extend(if choice.partitions { told::TOLD } else { &[] });
         families.extend(LETTERS);
         if choice.kafka_lag_exporter {
             families.extend(compat::kafka_lag_exporter(choice.partitions));
@@ -88,7 +93,8 @@ impl Samples {
             vec![Vec::new(); snapshot.lag.clusters.len()]
         };
         let (lag, dlq, now) = (Arc::clone(&snapshot.lag), Arc::clone(&snapshot.dlq), snapshot.as_of);
-        Self { out: Some(out), lag, dlq, now, topics, families, at: [0; 4], begun: false, rest: false }
+        let told = lag.told().into_values().cloned().collect();
+        Self { out: Some(out), lag, dlq, now, topics, told, families, at: [0; 4], begun: false, rest: false }
     }
 
     /// The next piece; `None` at the end.
@@ -122,6 +128,16 @@ impl Samples {
             return false;
         }
         let [_, at, item, line] = &mut self.at;
+        if let Over::Told(write) = over {
+            while let Some(told) = self.told.get(*item) {
+                write(out, told, self.now);
+                *item += 1;
+                if out.waiting() >= PIECE_BYTES {
+                    return true;
+                }
+            }
+            return false;
+        }
         while let Some(cluster) = self.lag.clusters.get(*at) {
             match over {
                 Over::Cluster(write) => write(out, cluster, self.now),
@@ -164,7 +180,7 @@ impl Samples {
                         }
                     }
                 }
-                Over::Row(_) | Over::Topic(_) | Over::Letters(_) | Over::Counted(_) => {}
+                Over::Row(_) | Over::Topic(_) | Over::Letters(_) | Over::Counted(_) | Over::Told(_) => {}
             }
             (*at, *item, *line) = (*at + 1, 0, 0);
         }
@@ -187,7 +203,7 @@ impl Body for Samples {
     }
 }
 
-const fn gauge(name: &'static str, help: &'static str, over: Over) -> Family {
+pub(super) const fn gauge(name: &'static str, help: &'static str, over: Over) -> Family {
     Family { name, kind: Kind::Gauge, help, over }
 }
 
@@ -243,6 +259,11 @@ const OURS: &[Family] = &[
         "streamgauge_group_state",
         "1 for the worst state among a group's partitions of a stream, 0 for the others.",
         Over::Group(states),
+    ),
+    gauge(
+        "streamgauge_group_unknown_partitions",
+        "Partitions of which it is not known how much is unread: they are in no sum.",
+        Over::Group(|out, c, g| group(out, c, g, Some(g.unknown_partitions.into()))),
     ),
     counter(
         "streamgauge_group_lost_messages_total",

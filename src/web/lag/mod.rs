@@ -5,6 +5,7 @@ mod compat;
 pub mod metrics;
 #[cfg(test)]
 mod tests;
+mod told;
 
 /// What `/metrics` says of groups: `[metrics]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -98,18 +98,32 @@ fn board() -> LagBoard {
         }]),
         lost: [("b".into(), 4)].into(),
         brokers: Some(3),
-        told: vec![ToldLag {
-            cluster: "main".to_owned(),
-            group: "b".to_owned(),
-            stream: "pay".to_owned(),
-            partition: 0,
-            committed: Some(70),
-            end: None,
-            start: None,
-            pending: Some(3),
-            oldest_pending_seconds: None,
-            at: at(),
-        }],
+        told: vec![
+            ToldLag {
+                cluster: "main".to_owned(),
+                group: "b".to_owned(),
+                stream: "pay".to_owned(),
+                partition: 0,
+                committed: Some(70),
+                end: None,
+                start: None,
+                pending: Some(3),
+                oldest_pending_seconds: None,
+                at: at(),
+            },
+            ToldLag {
+                cluster: "redis".to_owned(),
+                group: "mailers".to_owned(),
+                stream: "mails".to_owned(),
+                partition: 0,
+                committed: Some(70),
+                end: Some(95),
+                start: None,
+                pending: None,
+                oldest_pending_seconds: None,
+                at: at().plus(-21_000_000),
+            },
+        ],
         ..LagCluster::default()
     };
     let gone = LagCluster {
@@ -225,6 +239,51 @@ async fn groups_are_listed_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn events_about_groups_that_nobody_asks_for_are_told_beside_them() {
+    let fixture = fixture();
+    let told = async |query: &str| fixture.get(&format!("/api/v1/groups?{query}")).await.json()["data"]["told"].clone();
+    let all = told("").await;
+    assert_eq!(all.as_array().unwrap().len(), 1, "that of b stands with b: {all}");
+    assert_eq!((&all[0]["cluster"], &all[0]["group"]), (&json!("redis"), &json!("mailers")));
+    assert_eq!((&all[0]["end"], &all[0]["pending"]), (&json!(95), &Value::Null));
+    assert_eq!(told("cluster=redis&find=mail&stream=mails").await, all);
+    for other in ["cluster=main", "find=x", "stream=pay", "state=ok"] {
+        assert_eq!(told(other).await, json!([]), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn no_total_says_zero_while_partitions_are_unknown() {
+    let zero = LagRow { lag_messages: Some(0), next_unread_age_seconds: Some(0.0), ..row("orders", 0) };
+    let unknown = LagRow { stream: "orders".into(), partition: 1, ..LagRow::default() };
+    let sums =
+        GroupView { lag_messages: None, next_unread_age_seconds: None, unknown_partitions: 1, ..GroupView::default() };
+    let place = Some(("orders".into(), 1));
+    let rows = vec![zero, unknown, row("pay", 0)].into();
+    let half = Arc::new(GroupView { group: "half".into(), place, rows, as_of: at(), ..sums });
+    let cluster =
+        LagCluster { cluster: "main".to_owned(), answering: true, groups: vec![half], ..LagCluster::default() };
+    let fixture = Fixture::new();
+    let board = LagBoard { clusters: vec![Arc::new(cluster)] };
+    fixture.snapshot.send_replace(Arc::new(Snapshot { lag: Arc::new(board), ..crate::web::tests::snapshot(2) }));
+    let choice = LagMetrics::new(false, &["kafka-lag-exporter".to_owned(), "kafka_exporter".to_owned()]);
+    let config = WebConfig { lag_metrics: choice, ..WebConfig::default() };
+    let text = send(&fixture.router(config), Request::get("/metrics").body(Body::empty()).unwrap()).await.text;
+    has(&text, "streamgauge_group_unknown_partitions{cluster_name=\"main\",group=\"half\"} 1");
+    has(&text, "kafka_consumergroup_lag_sum{cluster_name=\"main\",consumergroup=\"half\",topic=\"pay\"} 10");
+    for absent in [
+        "lag_sum{cluster_name=\"main\",consumergroup=\"half\",topic=\"orders",
+        "group_sum_lag{",
+        "streamgauge_group_lag_messages{",
+    ] {
+        assert!(!text.contains(absent), "{absent} in\n{text}");
+    }
+    let group = fixture.get("/api/v1/groups/main/half").await.json()["data"].clone();
+    assert_eq!((&group["lag_messages"], &group["unknown_partitions"]), (&Value::Null, &json!(1)));
+    assert!(group["reason"].as_str().unwrap().starts_with("orders/1: "), "{group}");
+}
+
+#[tokio::test]
 async fn one_group_with_what_its_verdict_rests_on() {
     let fixture = fixture();
     let body = fixture.get("/api/v1/groups/main/b").await.json();
@@ -265,6 +324,10 @@ async fn samples_are_there_where_something_is_known() {
         "streamgauge_group_state{cluster_name=\"main\",group=\"b\",stream=\"pay\",state=\"LAGGING\"} 1",
         "streamgauge_group_state{cluster_name=\"main\",group=\"b\",stream=\"pay\",state=\"STALLED\"} 0",
         "streamgauge_group_lost_messages_total{cluster_name=\"main\",group=\"b\"} 4",
+        "streamgauge_group_unknown_partitions{cluster_name=\"main\",group=\"b\"} 0",
+        "streamgauge_told_lag_messages{cluster_name=\"redis\",group=\"mailers\",stream=\"mails\",partition=\"0\"} 25",
+        "streamgauge_told_pending_messages{cluster_name=\"main\",group=\"b\",stream=\"pay\",partition=\"0\"} 3",
+        "streamgauge_told_age_seconds{cluster_name=\"redis\",group=\"mailers\",stream=\"mails\",partition=\"0\"} 21",
         "streamgauge_partition_troubles{cluster_name=\"main\",what=\"offline\"} 1",
         "streamgauge_lag_survey_age_seconds{cluster_name=\"old\"} 90",
         "streamgauge_dlq_retained_messages{cluster_name=\"main\",stream=\"orders.dlq\"} 12",

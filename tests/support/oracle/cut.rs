@@ -10,6 +10,9 @@ const LOOK_BACK: usize = 64;
 /// Record times of producers that must be known before the frontier is believed: among fewer, one clock ahead decides.
 const BELIEVED: usize = 8;
 
+/// At the most a record comes this much later than its cut to the end of a log, as far as watermarks care.
+const LATENESS: i64 = 60 * MICROS_PER_SECOND;
+
 /// Where one record is cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
@@ -57,14 +60,18 @@ pub fn holes(source: &Seen, cuts: &[Cut]) -> Vec<Hole> {
     let mut out = Vec::new();
     for (record, cut) in source.records.iter().zip(cuts) {
         if let (Kind::Undecodable(_), Some(at)) = (record.kind, cut.at) {
-            out.push(Hole { from: at, to: at });
+            out.push(Hole { from: at, surely: at, to: at });
         }
     }
-    for &(from, to) in &source.gaps {
-        let before = source.records.partition_point(|r| r.position < from);
-        let after = source.records.partition_point(|r| r.position < to);
+    for gap in &source.gaps {
+        let before = source.records.partition_point(|r| r.position < gap.from);
+        let after = source.records.partition_point(|r| r.position < gap.to);
+        // What was cut before the last record, or before the end was last confirmed, is not what is missing.
+        let read = before.checked_sub(1).and_then(|i| cuts[i].frontier);
+        let confirmed = gap.confirmed.map(|t| t.0);
         out.push(Hole {
-            from: before.checked_sub(1).and_then(|i| cuts[i].at).unwrap_or(i64::MIN),
+            from: read.max(confirmed.map(|t| t - LATENESS)).unwrap_or(i64::MIN),
+            surely: read.max(confirmed).unwrap_or(i64::MIN),
             to: cuts.get(after).and_then(|c| c.at).unwrap_or(i64::MAX),
         });
     }

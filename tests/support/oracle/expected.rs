@@ -75,9 +75,9 @@ pub struct FlowExpected {
     pub watermark: Option<i64>,
     /// Declared stages.
     pub declared: Vec<String>,
-    /// Records expired unread. What was missing in cut time depends on when tails were confirmed: whether a
-    /// transaction timed out or is unexplained is not the oracle's to know; their sum is.
-    pub blurred: bool,
+    /// Transactions that timed out, where records expired unread perhaps around the deadline: some of them may be
+    /// unexplained instead.
+    pub doubtful: u64,
     /// Counters; `truncated` and `evicted` are not the oracle's to know.
     pub totals: Totals,
     /// Seconds in which anything happened.
@@ -158,6 +158,7 @@ impl FlowExpected {
         let totals = &mut self.totals;
         totals.started += 1;
         totals.joined += u64::from(verdict.joined);
+        self.doubtful += u64::from(verdict.doubtful);
         totals.after_end += verdict.after_end;
         if let Some(s) = second(verdict.start.0, verdict.start.1) {
             self.seconds.entry(s).or_default().started += 1;

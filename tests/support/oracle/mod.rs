@@ -9,6 +9,8 @@
 //! * an end at exactly the deadline is in time; `timed_out` shows once the watermark is past the deadline;
 //! * a hole counts against a transaction only in streams where the flow was seen before the deadline;
 //! * a copy that counts anew, ten minutes after the event itself, is no other event for the end-to-end latency;
+//! * an event that is cut more than an hour after its transaction ended `ok`, or fell silent in a flow that never
+//!   ends, or more than a week after any other end, begins the transaction anew;
 //! * the percentile q of n samples is the nearest rank, `ceil(q * n)`, in signed order.
 
 pub mod cut;
@@ -46,8 +48,10 @@ pub struct Placed<'a> {
 /// A stretch of cut time in which something may be missing from a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Hole {
-    /// First microsecond.
+    /// First microsecond, at the earliest.
     pub from: i64,
+    /// First microsecond, at the latest: how late records come at the end of a log is measured, not written in it.
+    pub surely: i64,
     /// Last microsecond.
     pub to: i64,
 }
@@ -80,7 +84,6 @@ pub struct Oracle<'a> {
     specs: &'a [FlowSpec],
     flows: BTreeMap<&'a str, Flow<'a>>,
     streams: BTreeMap<StreamName, StreamExpected>,
-    gaps: bool,
 }
 
 impl<'a> Oracle<'a> {
@@ -88,12 +91,7 @@ impl<'a> Oracle<'a> {
     pub fn new(specs: &'a [FlowSpec], seen: &'a [Seen], history: i64) -> Self {
         let mut sources: Vec<&Seen> = seen.iter().filter(|s| s.role != Role::Lag).collect();
         sources.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut oracle = Self {
-            specs,
-            flows: BTreeMap::new(),
-            streams: BTreeMap::new(),
-            gaps: seen.iter().any(|s| !s.gaps.is_empty()),
-        };
+        let mut oracle = Self { specs, flows: BTreeMap::new(), streams: BTreeMap::new() };
         let mut all = Vec::new();
         let mut holes: BTreeMap<StreamName, Vec<Hole>> = BTreeMap::new();
         for (rank, source) in sources.iter().enumerate() {
@@ -184,14 +182,16 @@ impl<'a> Oracle<'a> {
     fn flow_at(&self, name: &str, flow: &Flow<'a>, watermark: Option<i64>) -> FlowExpected {
         let rule = transaction::Rule::of(name, self.specs.iter().find(|s| s.name == name));
         let declared = rule.stages.to_vec();
-        let mut out = FlowExpected { watermark, declared, blurred: self.gaps, ..FlowExpected::default() };
+        let mut out = FlowExpected { watermark, declared, ..FlowExpected::default() };
         out.totals.duplicates = flow.duplicates;
         out.totals.events = flow.uncut;
         for event in &flow.counted {
             out.count_event(event.record, event.cut, event.late);
         }
         for (id, events) in &flow.transactions {
-            out.count_transaction(id, &transaction::resolve(events, &rule, &flow.around, watermark));
+            for life in transaction::lives(events, &rule, &flow.around) {
+                out.count_transaction(id, &transaction::resolve(life, &rule, &flow.around, watermark));
+            }
         }
         out.finish();
         out

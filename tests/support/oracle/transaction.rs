@@ -9,6 +9,9 @@ const QUIET: i64 = 900 * 1_000_000;
 /// A transaction that starts this long after reading began in the middle may have begun before, microseconds.
 const JOIN_WITHIN: i64 = 900 * 1_000_000;
 
+/// Seconds for which a transaction is remembered that ended `ok`.
+const HOUR: i64 = 3_600;
+
 /// What is configured for a flow.
 pub struct Rule<'a> {
     /// Declared stages.
@@ -143,6 +146,8 @@ pub struct Verdict {
     pub last: i64,
     /// Stage at which it waits while in flight.
     pub waiting_at: String,
+    /// It timed out, or perhaps what expired unread explains why it did not end.
+    pub doubtful: bool,
 }
 
 /// When an event happened in the best words that we have, and whose words those are.
@@ -169,6 +174,7 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
     let passed = |moment: i64| watermark.is_some_and(|w| w > moment);
 
     let mut state = State::InFlight;
+    let mut doubtful = false;
     let mut end = None;
     let mut end_time = None;
     if let Some(i) = in_time {
@@ -176,8 +182,12 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
         end = Some((events[i].cut, events[i].late));
         end_time = Some(time(&events[i]).0);
     } else if let Some(d) = deadline.filter(|&d| passed(d)) {
-        let between = |h: &Hole| h.from <= d && h.to >= first.cut;
-        let missing = around.holes.iter().any(|(seen, holes)| *seen <= d && holes.iter().any(between));
+        let touched = |begin: fn(&Hole) -> i64| {
+            let between = |h: &Hole| begin(h) <= d && h.to >= first.cut;
+            around.holes.iter().any(|(seen, holes)| *seen <= d && holes.iter().any(between))
+        };
+        let missing = touched(|h| h.surely);
+        doubtful = !missing && touched(|h| h.from);
         state = if missing { State::Unexplained } else { State::Ended(Outcome::TimedOut) };
         end = (!missing).then_some((d, first.late));
         end_time = Some(d);
@@ -214,7 +224,29 @@ pub fn resolve(events: &[Placed<'_>], rule: &Rule<'_>, around: &Around, watermar
         hops: if joined { Vec::new() } else { hops(events, &belongs, rule) },
         last,
         waiting_at: waiting_at(&events[..lived], rule),
+        doubtful,
     }
+}
+
+/// The events of one transaction id, told apart where what came before is long forgotten.
+pub fn lives<'e, 'a>(events: &'e [Placed<'a>], rule: &Rule<'_>, around: &Around) -> Vec<&'e [Placed<'a>]> {
+    let (mut out, mut begin) = (Vec::new(), 0);
+    for n in 1..events.len() {
+        let life = resolve(&events[begin..n], rule, around, Some(events[n].cut));
+        let kept = match life.state {
+            State::InFlight => None,
+            State::OpenEnded => Some((life.last, HOUR)),
+            State::Ended(Outcome::Ok) => life.end.map(|end| (end.0, HOUR)),
+            _ => life.end.map(|end| (end.0, 7 * 24 * HOUR)),
+        };
+        let second = |micros: i64| micros.div_euclid(1_000_000);
+        if kept.is_some_and(|(over, kept)| second(events[n].cut) > second(over) + kept) {
+            out.push(&events[begin..n]);
+            begin = n;
+        }
+    }
+    out.push(&events[begin..]);
+    out
 }
 
 /// Two copies of one event that both count, because ten minutes lie between them.

@@ -143,10 +143,6 @@ pub fn table(kit: &Kit, lens: &Lens) -> Part {
 
 fn row(kit: &Kit, (cluster, group): Entry, many: bool) -> Row {
     let l = kit.l;
-    let note = match group.unknown_partitions {
-        0 => String::new(),
-        n => fill(l.unknown_rows, &[("n", &n.to_string())]),
-    };
     Row {
         key: format!("{}/{}", cluster.cluster, group.group),
         href: kit.url(&View::Group(cluster.cluster.clone(), group.group.to_string(), Lens::default())),
@@ -155,7 +151,7 @@ fn row(kit: &Kit, (cluster, group): Entry, many: bool) -> Row {
         state: words::state(kit, group.state),
         meaning: words::words(l, group.state).1,
         why: why(kit, group),
-        lag: Cell { title: note, ..Cell::plain(words::messages(group.lag_messages)) },
+        lag: words::group_messages(kit, group),
         age: words::group_age(kit, group),
         drain: words::drain(kit, group.drain_seconds, group.lag_messages),
         rate: Cell::plain(kit.rate(group.commit_rate)),
@@ -175,7 +171,7 @@ fn row(kit: &Kit, (cluster, group): Entry, many: bool) -> Row {
 
 /// Why the group has its state, and what of it is not known.
 pub fn why(kit: &Kit, group: &GroupView) -> String {
-    let reason = words::reason(kit, group.state, &group.reason);
+    let reason = words::group_reason(kit, group);
     if group.fault.is_empty() { reason } else { format!("{reason} \u{b7} {}", group.fault) }
 }
 

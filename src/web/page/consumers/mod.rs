@@ -18,6 +18,7 @@ mod order;
 mod rows;
 mod table;
 mod tile;
+mod told;
 mod words;
 
 pub use filter::{filter, help};
@@ -45,6 +46,7 @@ pub fn all(kit: &Kit, lens: &Lens, kept: Kept) -> Vec<Part> {
         kept.part("troubles", || clusters::troubles(kit)),
         kept.part("group-states", || groups::states(kit, lens)),
         kept.part("groups", || groups::table(kit, lens)),
+        kept.part("only-told", || told::only_told(kit, lens)),
     ]
 }
 

@@ -181,7 +181,7 @@ fn of_groups(kit: &Kit, items: &mut Vec<Item>) {
             let title = fill(l.a_group, &[("group", &group.group), ("state", word)]);
             let age = words::group_age(kit, group);
             let age = if age.quiet { String::new() } else { format!("{} {}", l.oldest, age.value) };
-            let detail = Html::dots([Html::text(&words::reason(kit, state, &group.reason)), Html::text(&age)]);
+            let detail = Html::dots([Html::text(&words::group_reason(kit, group)), Html::text(&age)]);
             let href = kit.url(&View::Group(cluster.cluster.clone(), group.group.to_string(), Lens::default()));
             items.push(Item::new(level, weight, title, detail, &cluster.cluster, href));
         }

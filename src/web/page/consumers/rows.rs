@@ -1,7 +1,5 @@
 //! The partitions of one group: where it stands, how old what it has not read is, who has it, and why we say so.
 
-use std::collections::HashMap;
-
 use askama::Template;
 
 use crate::snapshot::{CoursePoint, GroupView, LagCluster, LagRow, LagState, ToldLag};
@@ -83,23 +81,17 @@ pub fn table(kit: &Kit, cluster: &str, name: &str, lens: &Lens, found: Option<(&
         })
         .collect();
     rows.sort_by(|a, b| order::rows(lens, a, b));
-    // Whichever cluster an event was read from, it is about the one that it names.
-    let about = kit.cx.snapshot.lag.clusters.iter().flat_map(|c| &c.told);
-    let about = about.filter(|t| t.cluster == cluster && t.group == name);
-    let mut told: HashMap<(&str, u32), &ToldLag> = HashMap::new();
-    for event in about {
-        let newest = told.entry((event.stream.as_str(), event.partition)).or_insert(event);
-        if newest.at < event.at {
-            *newest = event;
-        }
-    }
+    let mut told = kit.cx.snapshot.lag.told();
+    told.retain(|about, _| about.0 == cluster && about.1 == name);
     let view = |lens| View::Group(cluster.to_owned(), name.to_owned(), lens);
     let shown = rows[lens.window(rows.len())].iter();
     let page = Rows {
         t: kit.t,
         l,
         heads: heads(kit, lens, &columns(l), view),
-        rows: shown.map(|r| row(kit, cluster, r, told.get(&(&*r.stream, r.partition)).copied())).collect(),
+        rows: shown
+            .map(|r| row(kit, cluster, r, told.get(&(cluster, name, &*r.stream, r.partition)).copied()))
+            .collect(),
         pager: pager(kit, lens, rows.len(), all.len(), view),
         told: !told.is_empty(),
         empty: match (found.is_some(), all.is_empty()) {
@@ -153,9 +145,8 @@ fn row(kit: &Kit, cluster: &str, row: &LagRow, told: Option<&ToldLag>) -> Row {
 /// What a lag event said, and when.
 fn told_words(kit: &Kit, told: &ToldLag) -> Html {
     let l = kit.l;
-    let unread = told.committed.zip(told.end).map(|(committed, end)| end.saturating_sub(committed));
     Html::dots([
-        Html::text(&unread.map_or_else(String::new, |n| fill(l.told_unread, &[("n", &number::count(n))]))),
+        Html::text(&told.unread().map_or_else(String::new, |n| fill(l.told_unread, &[("n", &number::count(n))]))),
         Html::text(&told.pending.map_or_else(String::new, |n| fill(l.told_pending, &[("n", &number::count(n))]))),
         Html::text(
             &told.oldest_pending_seconds.map_or_else(String::new, |s| fill(l.told_oldest, &[("age", &kit.age(s))])),

@@ -44,6 +44,12 @@ pub fn reason(kit: &Kit, of: LagState, reason: &Reason) -> String {
     lag_reason(reason.key, &reason.numbers, kit.locale).unwrap_or_else(|| words(kit.l, of).1.to_owned())
 }
 
+/// The same of a group, with the partition that it is about where it is not about all.
+pub fn group_reason(kit: &Kit, group: &GroupView) -> String {
+    let words = reason(kit, group.state, &group.reason);
+    group.place.as_ref().map_or(words.clone(), |(stream, partition)| format!("{stream}/{partition}: {words}"))
+}
+
 /// A count that may be unknown. A negative one is never made a zero.
 pub fn messages(lag: Option<i64>) -> String {
     match lag {
@@ -51,6 +57,16 @@ pub fn messages(lag: Option<i64>) -> String {
         Some(n) => number::count(n.unsigned_abs()),
         None => UNKNOWN.to_owned(),
     }
+}
+
+/// What is unread in a group, and how many of its partitions are not in that sum.
+pub fn group_messages(kit: &Kit, group: &GroupView) -> Cell {
+    let said = |pattern| match group.unknown_partitions {
+        0 => String::new(),
+        n => fill(pattern, &[("n", &number::count(n.into()))]),
+    };
+    let (note, title) = (said(kit.l.unknown_short), said(kit.l.unknown_rows));
+    Cell { note, title, ..Cell::plain(messages(group.lag_messages)) }
 }
 
 /// A position that may be unknown.

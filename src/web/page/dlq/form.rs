@@ -269,6 +269,7 @@ fn reason(d: &'static DlqTexts, name: &'static str) -> &'static str {
         (Skip::TargetMissing, d.k_missing),
         (Skip::TargetIsDlq, d.k_is_dlq),
         (Skip::NoRetryStream, d.k_no_retry),
+        (Skip::TooLarge, d.k_too_large),
         (Skip::Enough, d.k_enough),
     ];
     known.iter().find(|(skip, _)| skip.name() == name).map_or(name, |(_, word)| word)
@@ -280,9 +281,9 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "preparing" => (Level::Unknown, d.preparing, vec![("cancel", d.cancel)]),
         "running" => (Level::Ok, d.running, vec![("pause", d.pause), ("cancel", d.cancel)]),
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
-        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
+        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
