@@ -81,7 +81,11 @@ impl Clusters {
     /// # Errors
     /// [`StartError::Config`]: a pattern or a property that cannot work.
     pub(super) fn observer(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Observe>, StartError> {
-        self.observer_of(config, cluster, watched(&rules(config, cluster)?, &config.streams_of(&cluster.name)))
+        self.observer_of(
+            config,
+            cluster,
+            watched(&rules(config, cluster)?, &config.streams_of(&cluster.name), config.metrics.all_topics()),
+        )
     }
 
     /// The same, also of the topics that are `watched` although no group has committed on them.

@@ -346,10 +346,9 @@ fn base_status(config: &Config, demo: bool) -> Status {
         jaeger_url: config.telemetry.jaeger_url.clone(),
         data_dir: config.data_dir.clone(),
         peek: config.dlq.peek,
-        redrive: config.lag.enabled,
         // Nothing is known of them yet, but they are there: nobody has caught up before they answered.
         clusters: config.clusters.iter().map(|c| (c.name.clone(), c.kind.name(), ClusterHealth::default())).collect(),
-        ..Status::default()
+        ..watchers::said(config)
     }
 }
 

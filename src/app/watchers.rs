@@ -18,6 +18,7 @@ use crate::run::desk::{Asker, Desk, desk};
 use crate::run::supervise::{Stage, Supervisor};
 use crate::snapshot::{DlqBoard, LagBoard, PeekQuestion, Snapshot};
 use crate::store::{AuditLog, KeepStore, TimesFile};
+use crate::web::Status;
 
 /// Peeks that wait per cluster: people, not programs.
 const PEEKS: usize = 16;
@@ -54,6 +55,16 @@ pub(super) fn before(config: &Config, counts: &dyn KeepStore) -> Snapshot {
     }
     let dlq = DlqKeeper::stored(kinds.iter().map(|(name, _)| name.as_str()), counts);
     Snapshot { lag: Arc::new(LagLoop::stored(&kinds, counts)), dlq: Arc::new(dlq), ..Snapshot::default() }
+}
+
+/// What pages say of the configuration of the watchers.
+pub(super) fn said(config: &Config) -> Status {
+    Status {
+        redrive: config.lag.enabled,
+        lag_off: !config.lag.enabled,
+        letters_by_patterns: !config.dlq.patterns.is_empty(),
+        ..Status::default()
+    }
 }
 
 impl Clusters {
@@ -137,8 +148,8 @@ pub(super) fn rules(config: &Config, cluster: &ClusterConfig) -> Result<Rules, S
 }
 
 /// Streams that are surveyed although no group has committed on them: dead letters, what redrives remember, and lag
-/// events.
-pub(super) fn watched(rules: &Rules, streams: &[StreamSpec]) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+/// events; all of them where the names of an exporter that has all are offered.
+pub(super) fn watched(rules: &Rules, streams: &[StreamSpec], all: bool) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
     let rules = rules.clone();
     let (mut told, mut patterns) = (HashSet::new(), Vec::new());
     for spec in streams.iter().filter(|s| s.role == Role::Lag) {
@@ -149,7 +160,7 @@ pub(super) fn watched(rules: &Rules, streams: &[StreamSpec]) -> Arc<dyn Fn(&str)
         }
     }
     Arc::new(move |name| {
-        rules.exact.contains(name)
+        all || rules.exact.contains(name)
             || told.contains(name)
             || patterns.iter().any(|p| p.is_match(name))
             || rules.patterns.is_match(name)

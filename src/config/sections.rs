@@ -70,6 +70,14 @@ pub struct MetricsConfig {
     pub compat: Vec<String>,
 }
 
+impl MetricsConfig {
+    /// Whether the ends of all topics are wanted: kafka_exporter has them, also of topics that no group reads.
+    #[must_use]
+    pub fn all_topics(&self) -> bool {
+        self.compat.iter().any(|c| c == "kafka_exporter")
+    }
+}
+
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self { partitions: true, compat: Vec::new() }

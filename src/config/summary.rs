@@ -61,6 +61,24 @@ impl Display for Summary<'_> {
             Some(p) => writeln!(f, "publish     POST /transactions writes to {} on {}", p.stream, p.cluster)?,
             None => writeln!(f, "publish     off: POST /transactions is refused")?,
         }
+        let lag = &c.lag;
+        if lag.enabled {
+            let every = show_duration(lag.interval);
+            writeln!(f, "lag         every {every}, at most {} groups and {} rows", lag.groups, lag.rows)?;
+            writeln!(f, "dlq         {}", Letters(c))?;
+        } else {
+            writeln!(f, "lag         off: [lag] enabled = false; groups are not watched")?;
+            writeln!(
+                f,
+                "dlq         off with it: dead letters are not watched, and streams of role dlq have no depth"
+            )?;
+        }
+        let detail = if c.metrics.partitions { "partition" } else { "group" };
+        write!(f, "metrics     a sample per {detail}")?;
+        if !c.metrics.compat.is_empty() {
+            write!(f, "; also as {}", c.metrics.compat.join(", "))?;
+        }
+        writeln!(f)?;
         if let Some(endpoint) = &c.telemetry.otlp_endpoint {
             writeln!(f, "telemetry   OTLP to {endpoint}")?;
         }
@@ -71,6 +89,29 @@ impl Display for Summary<'_> {
             writeln!(f, "warning: {warning}")?;
         }
         Ok(())
+    }
+}
+
+/// How dead letters are found, and who handles them.
+struct Letters<'a>(&'a Config);
+
+impl Display for Letters<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let dlq = &self.0.dlq;
+        if dlq.patterns.is_empty() {
+            write!(f, "found by role, topic configuration, name and headers")?;
+        } else {
+            let patterns = dlq.patterns.join(", ");
+            write!(
+                f,
+                "found by role, topic configuration and the patterns {patterns}; not by known names and headers"
+            )?;
+        }
+        match dlq.redrive_group.as_str() {
+            "" => write!(f, "; handled by our redrive")?,
+            group => write!(f, "; handled by our redrive and group {group}")?,
+        }
+        write!(f, "; peek {}", if dlq.peek { "on" } else { "off" })
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 use serde_json::Value;
 
+use super::number::number;
+
 /// Stands where a secret would.
 const HIDDEN: &str = "***";
 /// Names whose values are always hidden, wherever they stand in the name. Too many hidden values cost little.
@@ -61,6 +63,10 @@ impl Mask {
     pub fn header(&self, name: &str, value: &[u8], most: usize) -> String {
         match name {
             _ if self.hides(name) => HIDDEN.to_owned(),
+            // Partition, offset and time as Spring writes them; the same rule as where they are read.
+            _ if matches!(value.len(), 4 | 8) && value.iter().any(|b| b.is_ascii_control()) => {
+                number(value).map_or_else(|| cut(&printable(value), most), |n| n.to_string())
+            }
             _ if matches!(value.trim_ascii_start(), [b'{' | b'[', ..]) => self.payload(value, most),
             // Exceptions quote what they could not use.
             _ => cut(&self.text(&printable(value)), most),
@@ -201,6 +207,8 @@ mod tests {
         assert!(shown.contains("user=bob"), "{shown}");
         assert_eq!(mask().header("Authorization", b"x", 10), "***");
         assert_eq!(mask().header("stage", b"paid", 2), "pa...");
+        assert_eq!(mask().header("kafka_dlt-original-offset", &7_i64.to_be_bytes(), 9), "7");
+        assert_eq!(mask().header("kafka_dlt-original-partition", &3_i32.to_be_bytes(), 9), "3");
         let said = mask().header("kafka_dlt-exception-message", b"refused: user=bob, password=hunter2", 500);
         assert_eq!(said, "refused: user=bob, password=***");
         assert_eq!(mask().header("x", br#" {"pin":"1234","n":007}"#, 500).find("1234"), None);

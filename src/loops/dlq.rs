@@ -242,6 +242,9 @@ impl DlqKeeper {
                 "{stream} is not a stream of dead letters that is watched, and no group stands at {partition}/{position}"
             ));
         }
+        if letters && !self.board.has(stream, *partition) {
+            return Err(format!("{stream} has no partition {partition}, as far as the cluster has told"));
+        }
         // Of a live stream only the one record that a group does not get past.
         let count = if letters { question.count.clamp(1, PEEK_LETTERS) } else { 1 };
         let entry = AuditEntry {

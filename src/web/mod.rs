@@ -90,6 +90,10 @@ pub struct Status {
     pub peek: bool,
     /// True where dead letters may be redriven: pages offer it.
     pub redrive: bool,
+    /// True where the configuration switches the watchers of groups and dead letters off.
+    pub lag_off: bool,
+    /// True where only patterns of the configuration say which streams hold dead letters.
+    pub letters_by_patterns: bool,
 }
 
 /// Where `POST /transactions` goes.

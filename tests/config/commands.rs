@@ -61,10 +61,28 @@ cluster     main (kafka) at k:9092
   stream    every one that matches ^shop\\.: events, format auto, from now on
 flow        checkout; ends at paid; times out after 1m30s
 publish     off: POST /transactions is refused
+lag         every 5s, at most 10000 groups and 400000 rows
+dlq         found by role, topic configuration, name and headers; handled by our redrive; peek off
+metrics     a sample per partition
 warning: FILE:14:1: rule: this version does not act on [[rule]]: no alert is sent
 warning: FILE: listen = \"[::]:80\": everybody who reaches this address could read and post; allowed: an address of loopback, [auth] users_file, or --insecure-no-auth
 ";
     assert_eq!(out.replace(path.to_str().unwrap(), "FILE"), expected);
+}
+
+#[test]
+fn check_config_says_what_the_watchers_will_not_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.toml");
+    let said = |more: &str| {
+        std::fs::write(&path, format!("{KAFKA}{more}")).unwrap();
+        command(&["check-config", path.to_str().unwrap()], &Fake::default()).1
+    };
+    let off = said("[lag]\nenabled = false\n");
+    assert!(off.contains("off: [lag] enabled = false") && off.contains("dead letters are not watched"), "{off}");
+    let patterns = said("[dlq]\npatterns = ['^morgue']\nredrive_group = \"ops\"\n");
+    assert!(patterns.contains("patterns ^morgue; not by known names and headers"), "{patterns}");
+    assert!(patterns.contains("our redrive and group ops"), "{patterns}");
 }
 
 #[test]

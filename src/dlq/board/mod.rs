@@ -330,6 +330,12 @@ impl Board {
         }
     }
 
+    /// Whether a stream that is watched has this partition.
+    #[must_use]
+    pub fn has(&self, stream: &str, partition: u32) -> bool {
+        self.streams.get(stream).is_some_and(|entry| entry.tracked.partitions.contains_key(&partition))
+    }
+
     /// The views, and how many streams were left out.
     #[must_use]
     pub fn views(&self) -> (Vec<Arc<DlqStream>>, u64) {

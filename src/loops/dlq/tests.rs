@@ -179,6 +179,11 @@ fn a_peek_is_off_by_default_masked_and_audited() {
     on.absorb(&survey, &mut fake, &Stop::default());
     let elsewhere = PeekQuestion { stream: "orders".into(), ..question.clone() };
     assert!(on.look(&elsewhere, &mut fake, READ_DEADLINE).unwrap_err().contains("not a stream of dead letters"));
+    let absent = PeekQuestion { partition: 7, ..question.clone() };
+    assert_eq!(
+        on.look(&absent, &mut fake, READ_DEADLINE).unwrap_err(),
+        "orders.dlq has no partition 7, as far as the cluster has told"
+    );
     // Of a live stream the one record at which a group stands.
     fake.streams.insert("orders".into(), (0..9).map(|n| record("orders", n)).collect());
     let row = LagRow { stream: "orders".into(), partition: 0, committed: Some(3), start: Some(0), ..LagRow::default() };

@@ -29,6 +29,7 @@ table! {
     suggested: "Named like dead letters, but their records do not say so:", "이름은 데드 레터 같지만 레코드에는 근거가 없는 스트림:";
     retried: "Waiting for another try:", "재시도 대기 스트림:";
     none: "No stream of dead letters has been found. Streams named like orders.dlq, orders-dlt or dlq.orders are found by themselves; any other can be named: [[stream]] with role = \"dlq\".", "데드 레터 스트림을 찾지 못했습니다. orders.dlq, orders-dlt, dlq.orders 같은 이름은 자동으로 찾으며, 다른 이름은 [[stream]]에 role = \"dlq\"로 지정하십시오.";
+    by_patterns: "[dlq] patterns is set: beside these patterns, [[stream]] with role = \"dlq\" and topic configurations, no stream is looked for by its name or headers.", "[dlq] patterns가 설정되어 이 패턴과 role = \"dlq\"인 [[stream]], 토픽 설정 외에는 이름이나 헤더로 스트림을 찾지 않습니다.";
     none_match: "No stream matches the filter.", "조건에 맞는 스트림이 없습니다.";
     dropped_n: "Streams left out because of a bound: {n}", "한도 때문에 제외된 스트림: {n}개";
     gone: "This stream is no longer watched.", "이 스트림은 더 이상 관찰하지 않습니다.";

@@ -105,10 +105,12 @@ table! {
     answering: "answers", "응답함";
     partly: "answers in part", "일부만 응답";
     frozen_for: "frozen for {age}", "{age} 동안 멈춤";
+    off: "Groups and dead letters are not watched: [lag] enabled = false.", "그룹과 데드 레터를 보지 않습니다: [lag] enabled = false.";
+    off_short: "off: [lag] enabled = false", "꺼짐: [lag] enabled = false";
     never_answered: "never answered", "응답한 적 없음";
     as_of: "as of {time}", "{time} 기준";
     cycle: "one survey takes {age}", "조사 1회에 {age}";
-    dropped_n: "left out because of a bound: {n}", "한도 때문에 제외: {n}";
+    dropped_n: "groups and rows left out because of [lag] groups or [lag] rows: {n}", "[lag] groups 또는 [lag] rows 한도 때문에 제외된 그룹과 행: {n}";
     troubles: "Partitions in trouble", "문제 있는 파티션";
     t_leaderless: "without a leader", "리더 없음";
     t_offline: "offline", "오프라인";

@@ -1,5 +1,6 @@
 //! `/api/v1/groups`: groups and their lag as JSON. Null is unknown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -133,6 +134,8 @@ struct Groups<'a> {
     groups: Vec<Group<'a>>,
     /// About partitions that are not asked for; filtered like groups, none where a state is asked for.
     told: Vec<Told<'a>>,
+    /// Groups and rows that `[lag] groups` and `[lag] rows` left out, by cluster; clusters without any are not named.
+    dropped: BTreeMap<&'a str, u64>,
 }
 
 /// The sentence of a verdict; its key where we have no sentence for it.
@@ -324,13 +327,14 @@ pub async fn groups(
             break;
         }
     }
+    let dropped = now.lag.clusters.iter().filter(|c| c.dropped > 0).map(|c| (c.cluster.as_str(), c.dropped)).collect();
     let mut told = Vec::new();
     if ask.after.is_none() {
         told = now.lag.only_told();
         told.retain(|t| ask.takes_told(t));
     }
     let told = told.into_iter().map(|t| Told::of(t, true)).collect();
-    answer(&now, &headers, Groups { groups: found, told }, next)
+    answer(&now, &headers, Groups { groups: found, told, dropped }, next)
 }
 
 /// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told.

@@ -286,6 +286,13 @@ const OURS: &[Family] = &[
         }),
     ),
     gauge(
+        "streamgauge_lag_left_out",
+        "Groups and rows that the newest survey left out because of [lag] groups or [lag] rows.",
+        Over::Cluster(|out, c, _| {
+            out.value(&[("cluster_name", &c.cluster)], c.as_of.map(|_| c.dropped as f64));
+        }),
+    ),
+    gauge(
         "streamgauge_offsets_topic_reading",
         "1 while the broker's own log of commits is read, 0 while it cannot be.",
         Over::Cluster(|out, c, _| {

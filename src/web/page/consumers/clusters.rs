@@ -37,6 +37,7 @@ struct Surveys {
 /// Whether a cluster tells its lag, and since when not.
 pub fn survey_state(kit: &Kit, cluster: &LagCluster) -> State {
     let (level, word) = match (cluster.answering, cluster.as_of) {
+        _ if kit.cx.status.lag_off => (Level::Unknown, kit.l.off_short.to_owned()),
         (true, Some(_)) if cluster.faults.is_empty() => (Level::Ok, kit.l.answering.to_owned()),
         (true, Some(_)) => (Level::Warn, kit.l.partly.to_owned()),
         (_, None) => (Level::Unknown, kit.l.never_answered.to_owned()),

@@ -125,6 +125,7 @@ pub fn table(kit: &Kit, lens: &Lens) -> Part {
     let l = kit.l;
     let view = |lens| View::Consumers(lens);
     let empty = match (all, board.clusters.iter().any(|c| c.as_of.is_some())) {
+        (0, _) if kit.cx.status.lag_off => l.off,
         (0, true) => l.no_groups,
         (0, false) => l.not_surveyed,
         _ => l.none_match,

@@ -51,7 +51,8 @@ fn in_trouble(kit: &Kit) -> Tile {
     let href = kit.url(&View::Consumers(Lens::default()));
     let clusters = &kit.cx.snapshot.lag.clusters;
     if clusters.iter().all(|c| c.as_of.is_none()) {
-        return tile(l.tile_groups, href, Quantity::unknown(), l.not_surveyed_short.into(), Level::Unknown);
+        let why = if kit.cx.status.lag_off { l.off_short } else { l.not_surveyed_short };
+        return tile(l.tile_groups, href, Quantity::unknown(), why.into(), Level::Unknown);
     }
     let frozen = clusters.iter().find(|c| !c.answering).map(|c| fill(l.a_frozen, &[("cluster", &c.cluster)]));
     let named = LagState::ALL.into_iter().rev().filter(|s| counts[*s as usize] > 0 && words::level(*s) >= Level::Warn);

@@ -204,7 +204,11 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
         heads: heads(kit, lens, &columns, view),
         rows: streams[lens.window(streams.len())].iter().map(|s| row(kit, s, many)).collect(),
         pager: pager(kit, lens, streams.len(), board.streams.len(), view),
-        empty: if board.streams.is_empty() { d.none } else { d.none_match },
+        empty: match board.streams.is_empty() {
+            true if kit.cx.status.lag_off => kit.l.off,
+            true => d.none,
+            false => d.none_match,
+        },
         dropped: if board.dropped > 0 {
             fill(d.dropped_n, &[("n", &number::count(board.dropped))])
         } else {
@@ -214,6 +218,7 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
             .into_iter()
             .filter(|(_, list)| !list.is_empty())
             .map(|(label, list)| (label, names(list)))
+            .chain(kit.cx.status.letters_by_patterns.then(|| (d.by_patterns, String::new())))
             .collect(),
     };
     render("dlq", &page)

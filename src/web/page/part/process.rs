@@ -39,6 +39,7 @@ pub fn clusters(kit: &Kit) -> Part {
             kind,
             state: cluster_state(kit, health),
             facts: Html::dots([
+                Html::text(&left_out(kit, name)),
                 health.since.map(|at| Html::fill(t.since, &[("time", kit.time(at))])).unwrap_or_default(),
                 health.last_seen.map_or_else(
                     || Html::text(t.never_seen),
@@ -70,6 +71,12 @@ struct Process {
     t: &'static Texts,
     facts: Vec<Fact>,
     engine: Vec<Fact>,
+}
+
+/// What of a cluster's groups is not watched because of a bound.
+fn left_out(kit: &Kit, cluster: &str) -> String {
+    let n: u64 = kit.cx.snapshot.lag.clusters.iter().filter(|c| c.cluster == cluster).map(|c| c.dropped).sum();
+    if n == 0 { String::new() } else { fill(kit.l.dropped_n, &[("n", &number::count(n))]) }
 }
 
 /// The process and its engine.
