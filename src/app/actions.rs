@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use super::brokers::Clusters;
 use super::interrupted::{StoredRun, forget, interrupted, remember, view};
 use super::redrive::parts;
-use super::watchers::{Peeks, rules};
+use super::watchers::{Peeks, reader, rules};
 use crate::broker::Boxed;
 use crate::cli::RedriveParts;
 use crate::config::Config;
 use crate::dlq::{OffsetRange, Selection};
-use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, Reader, RedriveLoop, RedriveOptions, Reins};
+use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, RedriveLoop, RedriveOptions, Reins};
 use crate::model::Input;
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
@@ -74,6 +74,12 @@ impl Run {
         matches!(self.view.borrow().state, "done" | "cancelled" | "failed" | "interrupted")
             || self.view.has_changed().is_err()
     }
+
+    /// A finished dry run of exactly this plan: what may begin.
+    fn has_counted(&self, plan: &RedrivePlan) -> bool {
+        let view = self.view.borrow();
+        view.dry_run && view.state == "done" && self.plan == *plan
+    }
 }
 
 impl LetterActions {
@@ -127,7 +133,7 @@ impl LetterActions {
             observe,
             mover,
             ended: Box::new(AskEngine { lookups: self.lookups.clone(), runtime: self.runtime.clone() }),
-            reader: Reader::new(&self.config.streams_of(&cluster.name), Arc::new(self.config.limits.clone())),
+            reader: reader(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             rules: rules(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             prepare,
             audit: Some(Arc::clone(&self.audit)),
@@ -178,6 +184,8 @@ fn options(config: &Config, who: &str, plan: RedrivePlan, dry_run: bool) -> Redr
             RedriveTarget::Source | RedriveTarget::Retry => None,
         },
         include_ended_ok: plan.include_ok,
+        include_unknown: true, // our own engine is asked: what it does not know, nobody knows
+        any_stream: true,      // pages know only the streams of the board
         most: plan.most,
         rate: plan.rate.unwrap_or(config.dlq.rate).min(config.dlq.rate),
         max_redrives: config.dlq.max_redrives,
@@ -200,7 +208,16 @@ impl DlqActions for LetterActions {
     }
 
     fn start<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>> {
-        Box::pin(async move { self.begin(who, plan, false) })
+        Box::pin(async move {
+            let key = (plan.cluster.clone(), plan.stream.clone());
+            if !self.runs().get(&key).is_some_and(|run| run.has_counted(&plan)) {
+                return Err(Refusal::Conflict(
+                    "nothing begins that was not counted: make a dry run of this selection, target and options first"
+                        .into(),
+                ));
+            }
+            self.begin(who, plan, false)
+        })
     }
 
     fn step<'a>(
@@ -267,5 +284,31 @@ impl Ended for AskEngine {
 
     fn source(&self) -> String {
         "transactions were looked up in this server's own state: of those that ended ok more than an hour ago it knows nothing".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_finished_dry_run_counted_may_begin() {
+        let plan = RedrivePlan { stream: "orders.dlq".into(), most: Some(5), ..RedrivePlan::default() };
+        let run = |state, dry_run| {
+            let view = RedriveView { state, dry_run, ..RedriveView::default() };
+            Run { plan: plan.clone(), reins: Reins::default(), view: watch::channel(Arc::new(view)).1 }
+        };
+        assert!(run("done", true).has_counted(&plan));
+        for (state, dry_run) in [("running", true), ("failed", true), ("cancelled", true), ("done", false)] {
+            assert!(!run(state, dry_run).has_counted(&plan), "{state} {dry_run}");
+        }
+        let others = [
+            RedrivePlan { most: None, ..plan.clone() },
+            RedrivePlan { include_ok: true, ..plan.clone() },
+            RedrivePlan { target: RedriveTarget::Stream("other".into()), ..plan.clone() },
+        ];
+        for other in others {
+            assert!(!run("done", true).has_counted(&other), "{other:?}");
+        }
     }
 }

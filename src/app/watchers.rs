@@ -160,19 +160,28 @@ pub(super) fn watched(rules: &Rules, streams: &[StreamSpec]) -> Arc<dyn Fn(&str)
     })
 }
 
+/// What is hidden wherever a letter is shown or sent on.
+fn mask(config: &Config) -> Result<Mask, StartError> {
+    Mask::new(&config.dlq.mask).map_err(|e| StartError::Config(format!("[dlq] mask: {e}")))
+}
+
+/// Reads the letters of a cluster.
+pub(super) fn reader(config: &Config, cluster: &ClusterConfig) -> Result<Reader, StartError> {
+    Ok(Reader::new(&config.streams_of(&cluster.name), Arc::new(config.limits.clone()), mask(config)?))
+}
+
 fn letters(
     config: &Config,
     cluster: &ClusterConfig,
     peeks: Desk<PeekQuestion, PeekAnswer>,
     boards: &Boards,
 ) -> Result<DlqKeeper, StartError> {
-    let streams = config.streams_of(&cluster.name);
     Ok(DlqKeeper {
         cluster: cluster.name.as_str().into(),
         board: Board::new(cluster.name.as_str(), rules(config, cluster)?),
-        reader: Reader::new(&streams, Arc::new(config.limits.clone())),
+        reader: reader(config, cluster)?,
         peek: config.dlq.peek,
-        mask: Mask::new(&config.dlq.mask).map_err(|e| StartError::Config(format!("[dlq] mask: {e}")))?,
+        mask: mask(config)?,
         interrupted: Vec::new(),
         stands: boards.lag.subscribe(),
         peeks,

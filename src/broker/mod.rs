@@ -337,6 +337,10 @@ pub enum MoveError {
     /// The log will never take it.
     #[error("the log refused: {0}")]
     Refused(String),
+    /// The log will never take these records of the step, by their place in it: each alone is larger than its stream
+    /// allows. Nothing of the step was made; without them it can be.
+    #[error("{} records are larger than their streams allow", .0.len())]
+    TooLarge(Vec<usize>),
 }
 
 /// A record on its way to a stream.

@@ -145,6 +145,10 @@ impl Ended for Lookup {
             )
         }
     }
+
+    fn fault(&self) -> Option<String> {
+        (!self.fault.is_empty()).then(|| self.source())
+    }
 }
 
 /// Reads one answer: status, body, whether the connection may be used again.

@@ -2,7 +2,7 @@
 //!
 //! Stops at any moment without harm: what was sent is kept in the log beside the copies, and the next run goes on.
 //! Whether a transaction has ended ok meanwhile is asked of a running server's API: `--server`, else the address
-//! that the configuration says. Where none answers, letters are sent without that check and the report says so.
+//! that the configuration says. Where none answers, nothing is sent, unless `--include-unknown` says so.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::lookup::Lookup;
 use super::{Exit, Program, RedriveParts, Terminal, sample};
 use crate::config::Config;
 use crate::decode::parse_time;
-use crate::dlq::{OffsetRange, Selection};
+use crate::dlq::{Mask, OffsetRange, Selection};
 use crate::loops::{Reader, RedriveError, RedriveLoop, RedriveOptions, Reins, dlq_rules};
 use crate::model::Timestamp;
 use crate::run::clock::wall;
@@ -72,6 +72,12 @@ pub(super) struct Redrive {
     /// Also letters whose transaction has ended ok meanwhile
     #[arg(long)]
     include_ended_ok: bool,
+    /// Also where no server can be asked whether transactions have ended ok
+    #[arg(long)]
+    include_unknown: bool,
+    /// Also from a stream that is not known to hold dead letters
+    #[arg(long)]
+    any_stream: bool,
     /// Where to ask about transactions: http://[USER:PASSWORD@]HOST:PORT[/PATH]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -103,9 +109,10 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
         }
     };
     let streams = config.streams_of(&cluster.name);
-    let made = dlq_rules(&config.dlq, &streams)
-        .and_then(|rules| Ok((rules, program.redrive(config, cluster, &asked.stream, asked.dry_run)?)));
-    let (rules, RedriveParts { observe, mover, prepare }) = match made {
+    let made = dlq_rules(&config.dlq, &streams).and_then(|rules| {
+        Ok((rules, Mask::new(&config.dlq.mask)?, program.redrive(config, cluster, &asked.stream, asked.dry_run)?))
+    });
+    let (rules, mask, RedriveParts { observe, mover, prepare }) = match made {
         Ok(made) => made,
         Err(what) => {
             terminal.complain(format_args!("cluster \"{}\": {what}", cluster.name));
@@ -131,6 +138,8 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
             to_retry_topic: asked.to_retry_topic,
             to: asked.to_stream,
             include_ended_ok: asked.include_ended_ok,
+            include_unknown: asked.include_unknown,
+            any_stream: asked.any_stream,
             most: asked.max,
             rate: asked.rate.unwrap_or(config.dlq.rate),
             max_redrives: config.dlq.max_redrives,
@@ -139,7 +148,7 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
         observe,
         mover,
         ended: Box::new(lookup),
-        reader: Reader::new(&streams, Arc::new(config.limits.clone())),
+        reader: Reader::new(&streams, Arc::new(config.limits.clone()), mask),
         rules,
         prepare,
         audit,
@@ -149,12 +158,16 @@ pub(super) fn run(config: &Config, asked: Redrive, program: &dyn Program, termin
     };
     let ended = thread::scope(|scope| {
         let running = scope.spawn(|| run.run());
-        let mut next = Instant::now() + PROGRESS;
+        let (mut next, mut shown) = (Instant::now() + PROGRESS, String::new());
         while !running.is_finished() {
             thread::sleep(LOOK);
             if Instant::now() >= next {
                 next += PROGRESS;
-                terminal.complain(line(&progress.borrow_and_update()));
+                let now = line(&progress.borrow_and_update());
+                if now != shown {
+                    terminal.complain(&now);
+                    shown = now;
+                }
             }
         }
         running.join()

@@ -59,7 +59,18 @@ impl Mask {
     /// The value of a header for people.
     #[must_use]
     pub fn header(&self, name: &str, value: &[u8], most: usize) -> String {
-        if self.hides(name) { HIDDEN.to_owned() } else { cut(&values(&printable(value)), most) }
+        match name {
+            _ if self.hides(name) => HIDDEN.to_owned(),
+            _ if matches!(value.trim_ascii_start(), [b'{' | b'[', ..]) => self.payload(value, most),
+            // Exceptions quote what they could not use.
+            _ => cut(&self.text(&printable(value)), most),
+        }
+    }
+
+    /// Words that a failure left behind: masked, at most `most` characters.
+    #[must_use]
+    pub fn message(&self, words: &str, most: usize) -> String {
+        self.header("", words.as_bytes(), most)
     }
 
     /// A payload for people: JSON member by member, anything else as text. At most `most` characters.
@@ -190,6 +201,10 @@ mod tests {
         assert!(shown.contains("user=bob"), "{shown}");
         assert_eq!(mask().header("Authorization", b"x", 10), "***");
         assert_eq!(mask().header("stage", b"paid", 2), "pa...");
+        let said = mask().header("kafka_dlt-exception-message", b"refused: user=bob, password=hunter2", 500);
+        assert_eq!(said, "refused: user=bob, password=***");
+        assert_eq!(mask().header("x", br#" {"pin":"1234","n":007}"#, 500).find("1234"), None);
+        assert_eq!(mask().message(r#"bad record {"token":"abc"} at 7"#, 500), r#"bad record {"token":***} at 7"#);
         assert!(Mask::new(&["(".into()]).is_err());
     }
 

@@ -25,6 +25,8 @@ pub enum Skip {
     TargetIsDlq,
     /// A retry stream was asked for, and there is none.
     NoRetryStream,
+    /// Its copy is larger than the target takes.
+    TooLarge,
     /// As many as were asked for have been sent.
     Enough,
 }
@@ -42,6 +44,7 @@ impl Skip {
             Self::TargetMissing => "target does not exist",
             Self::TargetIsDlq => "target is a dead letter stream",
             Self::NoRetryStream => "no retry stream",
+            Self::TooLarge => "too large for its target",
             Self::Enough => "beyond --max",
         }
     }
@@ -129,12 +132,14 @@ pub struct Redriven<'a> {
 #[must_use]
 pub fn rewrite(headers: &[Header<'_>], letter: &Letter, redriven: &Redriven<'_>) -> (Vec<(String, Vec<u8>)>, u32) {
     let (mut out, mut lost) = (Vec::with_capacity(headers.len() + 12), 0);
-    let (mut parent, mut original) = (None, false);
+    let (mut parent, mut state, mut original) = (None, None, false);
     for (name, value) in headers {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("traceparent") {
             parent = *value;
-        } else if is("tracestate") || is_error_header(name) {
+        } else if is("tracestate") {
+            state = *value; // it belongs to the old context
+        } else if is_error_header(name) {
             continue;
         } else {
             original |= is("x-original-traceparent");
@@ -148,6 +153,9 @@ pub fn rewrite(headers: &[Header<'_>], letter: &Letter, redriven: &Redriven<'_>)
     // The first failure stays the origin, however often the record goes round.
     if let (Some(parent), false) = (parent, original) {
         say("x-original-traceparent", String::from_utf8_lossy(parent).into_owned());
+        if let Some(state) = state {
+            say("x-original-tracestate", String::from_utf8_lossy(state).into_owned());
+        }
     }
     if let Some(new) = &redriven.traceparent {
         say("traceparent", new.clone());
@@ -244,6 +252,7 @@ mod tests {
             (get("x-redrive-count"), get("x-redrive-source-partition")),
             (vec!["2".to_owned()], vec!["2".to_owned()])
         );
+        assert_eq!(get("x-original-tracestate"), ["a=b"]);
         assert_eq!((get("tracestate").len(), get("kafka_dlt-original-topic").len()), (0, 0));
         // Round again: the origin stays, the count rises.
         let again: Vec<Header<'_>> = out.iter().map(|(n, v)| (n.as_bytes(), Some(v.as_slice()))).collect();

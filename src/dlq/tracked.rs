@@ -79,9 +79,9 @@ impl Tracked {
         }
     }
 
-    /// Takes what a survey says of a partition. `settled(from, to)`: letters of it that are known to be handled one by
-    /// one; where it is given, they and not the moves of the group's position say what was redriven.
-    pub fn learn(&mut self, partition: u32, new: Facts, settled: Option<&dyn Fn(u64, u64) -> u64>) {
+    /// Takes what a survey says of a partition. `settled(from, to)`: letters of it that our redrive settled one by one;
+    /// they are handled wherever the group stands. `moves`: what else the group moves over counts as redriven.
+    pub fn learn(&mut self, partition: u32, new: Facts, settled: &dyn Fn(u64, u64) -> u64, moves: bool) {
         let old = match self.partitions.get(&partition) {
             Some(old) if new.end >= old.end => *old,
             // Records that were taken back (an election that was not clean) or a topic made anew without an id.
@@ -97,20 +97,19 @@ impl Tracked {
         let handled_to = old.committed.unwrap_or(0).max(old.start);
         let gone_to = new.start.min(old.end.max(handled_to)).max(handled_to);
         let gone = gone_to - handled_to;
-        let within = |from, to| settled.map_or(0, |settled| settled(from, to));
-        self.expired += gone - within(handled_to, gone_to).min(gone);
+        self.expired += gone - settled(handled_to, gone_to).min(gone);
         // What came and went between two surveys: where the group stands behind it, perhaps it was handled in time;
         // what lies beyond the group's position was not.
         let unseen_from = old.end.max(gone_to).max(new.committed.unwrap_or(0));
         if old != Facts::default() && new.start > unseen_from {
             let unseen = new.start - unseen_from;
-            self.expired += unseen - within(unseen_from, new.start).min(unseen);
+            self.expired += unseen - settled(unseen_from, new.start).min(unseen);
         }
-        if settled.is_none() {
-            let now_to = new.committed.unwrap_or(0).max(new.start);
-            self.redriven += now_to.saturating_sub(handled_to.max(new.start));
+        let (from, to) = (handled_to.max(new.start), new.committed.unwrap_or(0).max(new.start));
+        if moves && to > from {
+            self.redriven += (to - from).saturating_sub(settled(from, to));
         }
-        let ahead = settled.map_or(0, |settled| settled(new.first_unhandled(), u64::MAX));
+        let ahead = settled(new.first_unhandled(), u64::MAX);
         self.partitions.insert(partition, Facts { ahead, ..new });
     }
 
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
 
     fn learn(t: &mut Tracked, partition: u32, facts: Facts) {
-        t.learn(partition, facts, None);
+        t.learn(partition, facts, &|_, _| 0, true);
     }
 
     fn facts(start: u64, end: u64, committed: Option<u64>) -> Facts {
@@ -214,11 +213,13 @@ mod tests {
     fn letters_settled_one_by_one_are_neither_depth_nor_lost() {
         let settled = |from: u64, to: u64| [12, 13, 40].iter().filter(|p| (from..to).contains(p)).count() as u64;
         let mut t = Tracked::default();
-        t.learn(0, facts(0, 100, Some(10)), Some(&settled));
+        t.learn(0, facts(0, 100, Some(10)), &settled, true);
         t.sample(Timestamp(0), None);
         assert_eq!((t.partitions[&0].ahead, t.partitions[&0].unhandled()), (3, 87));
-        t.learn(0, facts(20, 100, Some(10)), Some(&settled));
+        t.learn(0, facts(20, 100, Some(10)), &settled, true);
         assert_eq!((t.expired, t.partitions[&0].ahead, t.partitions[&0].unhandled()), (8, 1, 79));
+        t.learn(0, facts(20, 100, Some(50)), &settled, true);
+        assert_eq!((t.redriven, t.partitions[&0].unhandled()), (29, 50), "what was sent one by one counted then");
     }
 
     #[test]

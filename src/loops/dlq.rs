@@ -262,8 +262,7 @@ impl DlqKeeper {
                 let shown = self.mask.header(&name, value.as_deref().unwrap_or_default(), PEEK_CHARS.1);
                 (name, shown)
             });
-            let mut letter = self.reader.view(record);
-            letter.message = self.mask.payload(letter.message.as_bytes(), PEEK_CHARS.1);
+            let letter = self.reader.view(record);
             PeekedLetter {
                 letter,
                 key: record.key.as_deref().map(text),

@@ -7,9 +7,12 @@ use regex::Regex;
 
 use crate::broker::RawRecord;
 use crate::decode::{BatchBuilder, Decoder, Record, hex, trace_id};
-use crate::dlq::{Header, Letter, Rules, classify};
+use crate::dlq::{Header, Letter, Mask, Rules, classify};
 use crate::model::{DlqSpec, Format, Kind, Limits, Role, StreamName, StreamSpec, TraceContext};
 use crate::snapshot::LetterView;
+
+/// Characters of an error's words that are shown and sent on.
+const MESSAGE_CHARS: usize = 200;
 
 /// What the decoder says of a letter.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +29,7 @@ pub struct Said {
 pub struct Reader {
     specs: Vec<(Matcher, Format)>,
     limits: Arc<Limits>,
+    mask: Mask,
     decoders: HashMap<String, Decoder>,
     buffer: BatchBuilder,
 }
@@ -46,8 +50,9 @@ impl Matcher {
 
 impl Reader {
     /// `specs`: the configured streams of the cluster; a stream that none of them covers is decoded by detection.
+    /// `mask`: what the words of an error may not show, wherever they go from here.
     #[must_use]
-    pub fn new(specs: &[StreamSpec], limits: Arc<Limits>) -> Self {
+    pub fn new(specs: &[StreamSpec], limits: Arc<Limits>, mask: Mask) -> Self {
         let matcher = |name: &StreamName| match name {
             StreamName::Exact(name) => Some(Matcher::Exact(name.clone())),
             // The configuration was checked; a pattern that does not compile covers nothing.
@@ -56,7 +61,7 @@ impl Reader {
         let mut specs: Vec<_> = specs.iter().filter_map(|s| Some((matcher(&s.name)?, s.format.clone()))).collect();
         // A name says more than a pattern that happens to match.
         specs.sort_by_key(|(m, _)| matches!(m, Matcher::Pattern(_)));
-        Self { specs, limits, decoders: HashMap::new(), buffer: BatchBuilder::new() }
+        Self { specs, limits, mask, decoders: HashMap::new(), buffer: BatchBuilder::new() }
     }
 
     /// What the decoder says of a record.
@@ -88,12 +93,13 @@ impl Reader {
         }
     }
 
-    /// Both: headers and transaction.
+    /// Both: headers and transaction. The words of the error are masked: they quote what failed.
     pub fn letter(&mut self, record: &RawRecord) -> (Letter, Said) {
         let (mut letter, said) = (classify(&headers(record)), self.decode(record));
         if letter.error.is_empty() {
             letter.error.clone_from(&said.error);
         }
+        letter.message = self.mask.message(&letter.message, MESSAGE_CHARS);
         (letter, said)
     }
 

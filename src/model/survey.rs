@@ -42,6 +42,8 @@ pub struct TopicFacts {
     pub compacted: Option<bool>,
     /// The topic's own configuration says that it takes dead letters.
     pub dead_letters: bool,
+    /// Bytes of the largest record that it takes from us, alone in its batch; `None`: not known.
+    pub record_bytes: Option<u64>,
     /// Partitions by number.
     pub partitions: Vec<PartitionFacts>,
 }

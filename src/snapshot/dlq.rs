@@ -67,10 +67,12 @@ pub struct DlqStream {
     pub answering: bool,
     /// `end - start`.
     pub retained: Option<u64>,
-    /// `end - position of the redrive group`; the same as `retained` where there is no such group.
+    /// `end - position of the redrive group` without what our redrive settled; `retained` where there is neither.
     pub unhandled: Option<u64>,
     /// The redrive group; `None`: there is none, and `unhandled` says so.
     pub redrive_group: Option<String>,
+    /// Other groups that have positions here, by name: readers, whose positions count for nothing.
+    pub readers: Vec<String>,
     /// Arrived per minute over the last minute.
     pub inflow_per_minute: Option<f64>,
     /// Age of the oldest unhandled letter, seconds; `None`: not known, or none is unhandled (`unhandled == 0`).

@@ -23,6 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("lag_equals_what_the_brokers_own_tool_prints", equals_the_tool),
     ("lag_of_a_share_group_is_not_available", share),
     ("lag_of_a_broker_that_hangs_keeps_its_age", hangs),
+    ("lag_of_a_broker_that_is_away_is_asked_for_with_pauses", away),
     ("lag_is_known_when_the_coordinator_moves", moves),
 ];
 
@@ -316,6 +317,37 @@ fn share(broker: &mut Broker) {
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Everything that was known stays, with its age, and the deadline holds.
+/// A broker that refuses connections is not tried thousands of times a second.
+fn away(broker: &mut Broker) {
+    let hand = Hand::new(&broker.address);
+    hand.create("away", 1);
+    commit_one(&broker.address, "away-group", "away", &[(0, 0)]);
+    let mut observer = observer(&broker.address);
+    assert!(observer.survey(PATIENCE).answered);
+    broker.kill();
+    assert!(!observer.survey(Duration::from_secs(1)).answered);
+    let door = std::net::TcpListener::bind(&broker.address).unwrap();
+    door.set_nonblocking(true).unwrap();
+    let (ended, mut tried) = (AtomicBool::new(false), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let survey = observer.survey(Duration::from_secs(6));
+            ended.store(true, Ordering::Release);
+            assert!(!survey.answered && !survey.faults.is_empty());
+        });
+        while !ended.load(Ordering::Acquire) {
+            match door.accept() {
+                Ok(_) => tried += 1, // and closed at once
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    });
+    drop(door);
+    broker.resurrect();
+    println!("    tried {tried} times");
+    assert!((1..500).contains(&tried), "tried {tried} times within a survey");
+}
+
 /// Of a coordinator that is none any more the client hears "not coordinator", and has died of it.
 fn moves(broker: &mut Broker) {
     let hand = Hand::new(&broker.address);

@@ -17,6 +17,8 @@ mod moving;
 #[path = "../support/offsets.rs"]
 mod offsets;
 mod outage;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of the support")]
 mod process;
@@ -31,7 +33,7 @@ mod writing;
 
 /// Where the shared parts look for one another.
 mod support {
-    pub(crate) use super::http;
+    pub(crate) use super::{http, ports};
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

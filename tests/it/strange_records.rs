@@ -203,9 +203,9 @@ fn commit_value(version: i16, next: u64) -> Vec<u8> {
         out.extend(9i32.to_be_bytes());
     }
     if version >= 4 {
-        out.extend([2, b'm'])
+        out.extend([2, b'm']);
     } else {
-        text(&mut out, "m")
+        text(&mut out, "m");
     }
     out.extend(1_700_000_000_000i64.to_be_bytes());
     if version == 1 {

@@ -61,7 +61,12 @@ impl Hand {
     }
 
     pub fn create(&self, topic: &str, partitions: i32) {
+        self.create_with(topic, partitions, &[]);
+    }
+
+    pub fn create_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let made = runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).expect("topics");
         made.into_iter().for_each(|topic| drop(topic.expect("a topic")));
@@ -88,6 +93,26 @@ impl Hand {
                 .insert(Header { key: "traceparent", value: Some(&trace) })
                 .insert(Header { key: "x-redrive-count", value: Some(redrives) });
             Self::send(&producer, topic, &key(number), &payload(number), &headers);
+        }
+        producer.flush(PATIENCE).expect("acknowledged");
+    }
+
+    /// Writes letters of `topic` that failed in `of`, with payloads of these lengths that do not compress.
+    pub fn noise(&self, topic: &str, of: &str, lengths: &[usize]) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address).set("message.max.bytes", "4000000");
+        let producer: BaseProducer = config.create().expect("a producer");
+        let mut drawn = 0x9e37_79b9_7f4a_7c15_u64;
+        for (number, length) in lengths.iter().enumerate() {
+            let mut payload = format!(r#"{{"id":"e{number}","noise":""#).into_bytes();
+            while payload.len() + 2 < *length {
+                drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                payload.push(b'A' + u8::try_from((drawn >> 33) % 26).expect("small"));
+            }
+            payload.extend(b"\"}");
+            let headers =
+                OwnedHeaders::new().insert(Header { key: "kafka_dlt-original-topic", value: Some(of.as_bytes()) });
+            Self::send(&producer, topic, "k", &payload, &headers);
         }
         producer.flush(PATIENCE).expect("acknowledged");
     }
@@ -129,6 +154,20 @@ impl Hand {
         let metadata = client.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
         let partitions = metadata.topics()[0].partitions().iter();
         let end = |partition| client.fetch_watermarks(topic, partition, PATIENCE).expect("an end").1;
+        partitions.map(|p| end(p.id()).unsigned_abs()).sum()
+    }
+
+    /// How far a reader of committed records gets, over all partitions.
+    pub fn stable_end(&self, topic: &str) -> u64 {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.address)
+            .set("group.id", "reader")
+            .set("isolation.level", "read_committed")
+            .create()
+            .expect("a consumer");
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+        let partitions = metadata.topics()[0].partitions().iter();
+        let end = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).expect("an end").1;
         partitions.map(|p| end(p.id()).unsigned_abs()).sum()
     }
 

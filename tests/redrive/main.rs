@@ -5,7 +5,15 @@
 mod embedded;
 #[path = "../support/kafka.rs"]
 mod kafka;
+mod large;
 mod letters;
+#[path = "../support/ports.rs"]
+mod ports;
+
+/// Where the shared parts look for one another.
+mod support {
+    pub(crate) use super::ports;
+}
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -127,7 +135,7 @@ impl World {
 fn command(config: &Path, stream: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     command
-        .args(["redrive", "--json", "--config"])
+        .args(["redrive", "--json", "--include-unknown", "--config"])
         .arg(config)
         .args(["--stream", stream])
         .args(more)

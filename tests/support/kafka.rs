@@ -14,10 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[path = "ports.rs"]
-mod ports;
-
-use ports::free_port;
+use super::support::ports::free_port;
 
 /// The environment variable that names the folder of jars.
 pub const LIBS: &str = "STREAMGAUGE_KAFKA_LIBS";

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cursor::Cursor;
-use super::frame::put_record;
+use super::frame::{put_record, record_bytes};
+use super::write::check;
 use super::{EmbeddedLog, Shared, observe};
 use crate::broker::{Move, MoveError, NewRecord, Outgoing, RawRecord, Write as _, WriteError};
 use crate::model::Timestamp;
@@ -157,6 +158,16 @@ impl Move for Mover {
     ) -> Result<(), MoveError> {
         self.check()?;
         self.mend()?;
+        // A step that is written down has to be made: what will never fit is said before.
+        let most = self.log.shared.options.record_bytes;
+        let large = |(place, of): (usize, &Outgoing)| (record_bytes(&of.record) > most).then_some(place);
+        let too_large: Vec<usize> = out.iter().enumerate().filter_map(large).collect();
+        if !too_large.is_empty() {
+            return Err(MoveError::TooLarge(too_large));
+        }
+        for (place, of) in out.iter().enumerate() {
+            check(place, &of.record, most).map_err(|error| MoveError::Refused(error.to_string()))?;
+        }
         let step = plan(&self.log.shared, stream, out, progress);
         let bytes = postcard::to_stdvec(&step).map_err(|error| MoveError::Refused(error.to_string()))?;
         self.log.shared.groups.store().begin(&self.name, &bytes).map_err(|e| unavailable(&e))?;

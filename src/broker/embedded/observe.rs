@@ -74,8 +74,9 @@ impl Observe for Observer {
             name: Arc::clone(&s.name),
             id: s.incarnation.clone(),
             append_time: Some(true),
-            compacted: Some(false),
+            compacted: None, // its logs are cut at their beginning, never within
             dead_letters: false,
+            record_bytes: u64::try_from(self.shared.options.record_bytes).ok(),
             partitions: s.partitions.iter().map(partition).collect(),
         });
         let topics = topics.collect();

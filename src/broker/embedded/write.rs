@@ -135,7 +135,7 @@ impl EmbeddedLog {
     }
 }
 
-fn check(index: usize, record: &NewRecord, most: usize) -> Result<(), WriteError> {
+pub(super) fn check(index: usize, record: &NewRecord, most: usize) -> Result<(), WriteError> {
     let bytes = record_bytes(record);
     if bytes > most {
         let words = format!("record {index} takes {bytes} bytes, at most {most} are allowed (record_bytes)");

@@ -136,11 +136,21 @@ impl KafkaConfig {
     }
 
     /// The settings of a producer of transactions under a name.
-    pub(super) fn mover(&self, name: &str, acknowledge_within: std::time::Duration) -> ClientConfig {
+    pub(super) fn mover(&self, name: &str, acknowledge_within: std::time::Duration, alone: bool) -> ClientConfig {
         let mut config = self.producer(acknowledge_within);
         config.set("transactional.id", name).set("transaction.timeout.ms", "60000");
         config.set("message.timeout.ms", acknowledge_within.as_millis().to_string());
+        if alone {
+            config.set("batch.num.messages", "1");
+        }
         config
+    }
+
+    /// Batches travel compressed: how large one will be is not known before.
+    pub(super) fn compresses(&self) -> bool {
+        ["compression.type", "compression.codec"]
+            .iter()
+            .any(|name| self.properties.get(*name).is_some_and(|value| value != "none"))
     }
 
     /// The settings of a producer: every replica, in order, once.

@@ -4,68 +4,35 @@
 //! fences the first: its transaction is aborted, or finished where it was already decided, before the second one
 //! learns the progress. So a mover that is killed at any moment is followed by one that begins exactly behind it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod said;
+
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Events, KafkaConfig};
 use super::ffi::Client;
 use super::write::refused;
 use crate::broker::{Move, MoveError, NewRecord, Outgoing};
+use said::{Said, is_too_large};
 
 /// A record that is not acknowledged by then ends its step; below the time that a broker leaves a transaction open.
 const ACKNOWLEDGE: Duration = Duration::from_secs(30);
 /// Pause while the producer's queue is full.
 const QUEUE_FULL: Duration = Duration::from_millis(5);
-/// Least and longest wait for the abort of a step that failed.
-const ABORT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Waits for acknowledgements in pieces: a refusal ends the wait.
+const PIECE: Duration = Duration::from_millis(10);
+/// Least and longest wait for the abort of a step that failed. One that is not aborted hides what comes behind it in
+/// its targets from readers of committed records until the broker gives it up, so it is waited for after a deadline, too.
+const ABORT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 
 /// Events of a client handled in one go.
 const EVENTS: usize = 16;
-
-/// What the producer says on its own; the first refusal of a record ends the step.
-#[derive(Clone, Default)]
-struct Said {
-    events: Events,
-    failed: Arc<Mutex<Option<Code>>>,
-}
-
-impl ClientContext for Said {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.events.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.events.error(error, reason);
-    }
-}
-
-impl ProducerContext for Said {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, _)) = result else { return };
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        // What follows a refusal is thrown away, and that may be reported first: the refusal is the reason.
-        if failed.is_none_or(|code| matches!(code, Code::PurgeQueue | Code::PurgeInflight)) {
-            *failed = error.rdkafka_error_code().or(*failed);
-        }
-    }
-}
-
-impl Said {
-    fn take_failed(&self) -> Option<Code> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// A step whose end is not known: it may have been made.
 struct Unsure {
@@ -84,6 +51,8 @@ pub struct KafkaMove {
     group: Option<Client>,
     unsure: Option<Unsure>,
     fenced: Option<String>,
+    /// Every record travels in a batch of its own: the log refuses batches, and then it is known which record it was.
+    alone: bool,
 }
 
 impl KafkaMove {
@@ -94,7 +63,7 @@ impl KafkaMove {
     pub fn new(config: KafkaConfig, name: impl Into<String>) -> Result<Self, String> {
         config.check()?;
         let (name, said) = (name.into(), Said::default());
-        Ok(Self { config, name, said, producer: None, group: None, unsure: None, fenced: None })
+        Ok(Self { config, name, said, producer: None, group: None, unsure: None, fenced: None, alone: false })
     }
 
     fn words(&self, what: &KafkaError) -> String {
@@ -146,7 +115,7 @@ impl KafkaMove {
             }
         }
         if self.producer.is_none() {
-            let config = self.config.mover(&self.name, ACKNOWLEDGE);
+            let config = self.config.mover(&self.name, ACKNOWLEDGE, self.alone);
             let producer: BaseProducer<Said> =
                 config.create_with_context(self.said.clone()).map_err(|error| MoveError::Refused(error.to_string()))?;
             let made = producer.init_transactions(left(until));
@@ -211,11 +180,14 @@ impl KafkaMove {
         let canceled = || KafkaError::Canceled;
         let (producer, group) =
             (self.producer.as_ref().ok_or_else(canceled)?, self.group.as_ref().ok_or_else(canceled)?);
-        self.said.take_failed();
+        self.said.take();
         producer.begin_transaction()?;
-        for of in out {
-            let mut record = record(of);
+        for (place, of) in out.iter().enumerate() {
+            let mut record = record(of, place);
             while let Err((error, again)) = producer.send(record) {
+                if let Some(code) = error.rdkafka_error_code().filter(|code| is_too_large(*code)) {
+                    self.said.refuse(code, place);
+                }
                 if error.rdkafka_error_code() != Some(Code::QueueFull) || Instant::now() >= until {
                     return Err(error);
                 }
@@ -225,9 +197,16 @@ impl KafkaMove {
             producer.poll(Duration::ZERO);
         }
         // Every record is acknowledged or refused before the positions are sent: the reason of a refusal is known.
-        producer.flush(left(until))?;
-        let failed = *self.said.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(code) = failed.filter(|code| refused(*code)) {
+        while let Err(error) = producer.flush(PIECE) {
+            // What is left of a transaction that failed is not sent any more: waiting for it would be in vain.
+            if self.said.code().is_some() {
+                break;
+            }
+            if Instant::now() >= until {
+                return Err(error);
+            }
+        }
+        if let Some(code) = self.said.code().filter(|code| refused(*code) || is_too_large(*code)) {
             return Err(KafkaError::MessageProduction(code));
         }
         // A transaction that failed otherwise says why as soon as more is asked of it.
@@ -238,20 +217,29 @@ impl KafkaMove {
 
     /// Ends a step that failed before its commit.
     fn abort(&mut self, error: &KafkaError, until: Instant) -> MoveError {
+        let until = Instant::now() + left(until).clamp(ABORT.0, ABORT.1);
         let aborted = self.producer.as_ref().map(|producer| {
-            for _ in 0..EVENTS {
-                producer.poll(Duration::ZERO); // a refusal that came this late
+            // The library aborts once every record is reported, and reports only to who listens.
+            producer.purge(PurgeConfig::default().queue());
+            while producer.flush(PIECE).is_err() && Instant::now() < until {}
+            loop {
+                match producer.abort_transaction(left(until)) {
+                    Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {}
+                    aborted => return aborted,
+                }
             }
-            producer.abort_transaction(left(until).clamp(ABORT.0, ABORT.1))
         });
-        let refusal = self.said.take_failed();
-        let judged = match refusal {
+        let failed = self.said.take();
+        let judged = match failed.code {
             Some(code) if refused(code) => MoveError::Refused(format!("{code}: {error}")),
+            _ if !failed.too_large.is_empty() => MoveError::TooLarge(failed.too_large),
             _ => self.judged(error),
         };
         if let Some(Err(error)) = aborted {
-            tracing::debug!(%error, "the next producer of the name aborts");
-            self.producer = None;
+            if self.fenced.is_none() {
+                tracing::warn!(%error, "a step was not aborted: until the next one, readers of committed records wait");
+            }
+            self.producer = None; // the next producer of the name aborts
         }
         if matches!(judged, MoveError::Refused(_))
             || self.producer.as_ref().is_some_and(|p| p.client().fatal_error().is_some())
@@ -309,7 +297,14 @@ impl Move for KafkaMove {
             added.map_err(|error| MoveError::Refused(error.to_string()))?;
         }
         if let Err(error) = self.prepare(stream, &out, &list, until) {
-            return Err(self.abort(&error, until));
+            return match self.abort(&error, until) {
+                // They shared a batch, or may have.
+                MoveError::TooLarge(places) if places.len() > 1 && !self.alone => {
+                    (self.alone, self.producer) = (true, None);
+                    self.step(stream, out, progress, left(until))
+                }
+                judged => Err(judged),
+            };
         }
         match self.commit(until) {
             Ok(()) => Ok(()),
@@ -331,9 +326,9 @@ impl Move for KafkaMove {
     }
 }
 
-fn record(of: &Outgoing) -> BaseRecord<'_, [u8], [u8]> {
+fn record(of: &Outgoing, place: usize) -> BaseRecord<'_, [u8], [u8], usize> {
     let NewRecord { key, payload, headers, record_time } = &of.record;
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&of.stream);
+    let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&of.stream, place);
     (record.key, record.payload) = (key.as_deref(), payload.as_deref());
     record.partition = of.partition.and_then(|p| i32::try_from(p).ok());
     record.timestamp = record_time.map(|time| time.0.div_euclid(1_000));

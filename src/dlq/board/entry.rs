@@ -1,9 +1,9 @@
 //! One stream of the board: what a survey says of it, and its view.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Entry, Facts, REFUSED, Rules, own_group};
+use super::group::{Counting, own_group};
+use super::{Entry, Facts, REFUSED, Rules};
 use crate::model::{MICROS_PER_SECOND, Survey, Timestamp, TopicFacts};
 use crate::snapshot::DlqStream;
 
@@ -12,27 +12,22 @@ impl Entry {
         self.refused.as_ref().is_some_and(|(at, _)| now.since(*at) < REFUSED)
     }
 
-    pub(super) fn take(
-        &mut self,
-        topic: &TopicFacts,
-        group: Option<String>,
-        positions: Result<HashMap<u32, u64>, ()>,
-        survey: &Survey,
-    ) {
+    pub(super) fn take(&mut self, topic: &TopicFacts, counting: Counting, survey: &Survey) {
+        let Counting { name, present, positions, readers } = counting;
         if self.incarnation != topic.id && !self.incarnation.is_empty() {
             self.tracked.made_anew();
             (self.looked, self.times, self.settled, self.markers, self.sent) = Default::default();
         }
         self.incarnation.clone_from(&topic.id);
         // Another group means other positions: what moved between the two was handled by nobody.
-        if self.group != group && self.group.is_some() && group.is_some() {
+        if self.group.as_ref().is_some_and(|before| *before != name) {
             for (n, facts) in &mut self.tracked.partitions {
                 facts.committed = positions.as_ref().ok().and_then(|all| all.get(n).copied());
             }
         }
-        // Markers and positions are of one redrive only where the group is ours.
-        let ours = group.as_deref() == Some(own_group(&topic.name).as_str());
-        self.group = group;
+        // Our group moves over what our markers tell one by one: they say what was sent.
+        let moves = name != own_group(&topic.name);
+        (self.group, self.present, self.readers) = (Some(name), present, readers);
         self.group_unknown = positions.is_err();
         self.faults.clear();
         let mut as_of = None;
@@ -44,10 +39,8 @@ impl Entry {
             };
             let before = self.tracked.partitions.get(&n).and_then(|f| f.committed);
             let committed = positions.as_ref().map_or(before, |all| all.get(&n).copied());
-            let settled = self.settled.as_ref().filter(|_| ours);
-            let settled = settled.map(|settled| move |from, to| settled.within(n, from, to));
-            let settled = settled.as_ref().map(|f| f as &dyn Fn(u64, u64) -> u64);
-            self.tracked.learn(n, Facts { start, end, committed, ahead: 0 }, settled);
+            let settled = |from, to| self.settled.as_ref().map_or(0, |settled| settled.within(n, from, to));
+            self.tracked.learn(n, Facts { start, end, committed, ahead: 0 }, &settled, moves);
             self.looked.expire(n, start);
             if let Some(settled) = &mut self.settled {
                 settled.expire(n, start);
@@ -68,7 +61,7 @@ impl Entry {
         let sent = match (&self.settled, &self.markers) {
             (Some(settled), _) => Some(settled.sent()),
             (None, None) => Some(0),
-            (None, Some(_)) => None,
+            (None, Some((_, end, _))) => (*end == 0).then_some(0),
         };
         match (self.sent, sent) {
             (Some(before), Some(sent)) => {
@@ -123,7 +116,8 @@ impl Entry {
             answering,
             retained: self.sum(|f| f.end.saturating_sub(f.start)),
             unhandled: self.unhandled(),
-            redrive_group: self.group.clone(),
+            redrive_group: self.group.clone().filter(|_| self.present),
+            readers: self.readers.clone(),
             inflow_per_minute: self.tracked.inflow_per_minute(),
             oldest_unhandled_age_seconds: self.oldest().map(age),
             expired: self.tracked.expired,

@@ -27,32 +27,40 @@ pub(super) fn positions<'a>(survey: &'a Survey, present: &HashMap<&str, usize>) 
     found
 }
 
-/// The group whose positions say what is handled: the configured one, else ours, else the only one. `Some` and an
-/// error: there is one and its positions are not known.
-pub(super) fn chosen(
+/// Groups named that only read a stream; a console that somebody left open is one, a thousand are a habit.
+const READERS: usize = 20;
+
+/// Who stands where on a stream of dead letters.
+pub(super) struct Counting {
+    /// The group whose positions say what is handled: the configured one, else ours.
+    pub name: String,
+    /// False: there is no such group, so nothing but our markers says that a letter is handled.
+    pub present: bool,
+    /// Its positions by partition; an error: there is such a group and its positions are not known.
+    pub positions: Result<HashMap<u32, u64>, ()>,
+    /// Other groups with positions on the stream. They may be anybody who has looked at it, so they count for nothing.
+    pub readers: Vec<String>,
+}
+
+/// The group that counts, and those that do not.
+pub(super) fn counting(
     stream: &str,
     configured: &str,
     survey: &Survey,
     positions: Option<&Vec<(&GroupFacts, u32, u64)>>,
-) -> (Option<String>, Result<HashMap<u32, u64>, ()>) {
-    let of = |name: &str| -> HashMap<u32, u64> {
-        positions.into_iter().flatten().filter(|(g, ..)| *g.name == *name).map(|(_, p, next)| (*p, *next)).collect()
-    };
+) -> Counting {
     let name = if configured.is_empty() { own_group(stream) } else { configured.replace("{stream}", stream) };
-    if let Some(group) = survey.groups.iter().find(|g| *g.name == *name) {
-        let known = if group.committed.is_some() { Ok(of(&name)) } else { Err(()) };
-        if !configured.is_empty() || !matches!(&known, Ok(positions) if positions.is_empty()) {
-            return (Some(name), known);
-        }
-    }
-    if !configured.is_empty() {
-        return (None, Ok(HashMap::new()));
-    }
-    let mut groups: Vec<&str> = positions.into_iter().flatten().map(|(g, ..)| &*g.name).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    match groups.as_slice() {
-        [only] => (Some((*only).to_owned()), Ok(of(only))),
-        _ => (None, Ok(HashMap::new())),
-    }
+    let all = || positions.into_iter().flatten();
+    let of: HashMap<u32, u64> =
+        all().filter(|(g, ..)| *g.name == *name).map(|(_, partition, next)| (*partition, *next)).collect();
+    let group = survey.groups.iter().find(|g| *g.name == *name);
+    let unknown = group.is_some_and(|g| g.committed.is_none());
+    // Ours without a position has not begun; a configured one is expected to.
+    let present = group.is_some() && (!configured.is_empty() || unknown || !of.is_empty());
+    let others = all().map(|(g, ..)| &*g.name).filter(|other| *other != name && *other != own_group(stream));
+    let mut readers: Vec<String> = others.map(str::to_owned).collect();
+    readers.sort_unstable();
+    readers.dedup();
+    readers.truncate(READERS);
+    Counting { name, present, positions: if unknown { Err(()) } else { Ok(of) }, readers }
 }

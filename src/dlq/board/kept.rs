@@ -18,6 +18,7 @@ pub(super) struct Kept {
     pub by_headers: bool,
     /// The stream is gone; should it come back, its counters go on.
     pub gone: bool,
+    /// The group whose positions count, by the rules.
     group: Option<String>,
     inflow: u64,
     redriven: u64,

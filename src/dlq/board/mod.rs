@@ -15,7 +15,7 @@ use super::tracked::{Facts, Tracked};
 use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
 use crate::snapshot::{DlqStream, FoundBy, LetterView};
 pub use group::own_group;
-use group::{chosen, positions};
+use group::{counting, positions};
 use kept::Kept;
 pub use rules::Rules;
 
@@ -58,7 +58,12 @@ struct Entry {
     incarnation: String,
     tracked: Tracked,
     looked: Looked,
+    /// The group whose positions count by the rules, whether it is there or not; `None`: not known yet.
     group: Option<String>,
+    /// It is there.
+    present: bool,
+    /// Other groups that stand on the stream.
+    readers: Vec<String>,
     /// The positions of the group could not be learned.
     group_unknown: bool,
     as_of: Option<Timestamp>,
@@ -199,11 +204,11 @@ impl Board {
                 let next = entry.markers.as_ref().map_or(0, |(_, _, next)| *next);
                 (Arc::from(*stream), *end, next)
             });
-            let (group, of_group) = chosen(name, &self.rules.redrive_group, survey, positions.get(at));
+            let counting = counting(name, &self.rules.redrive_group, survey, positions.get(at));
             let unread = entry.markers.as_ref().is_some_and(|(_, end, next)| next < end);
             entry.waits &= unread && !entry.is_refused(self.at);
             if !entry.waits {
-                entry.take(topic, group, of_group, survey);
+                entry.take(topic, counting, survey);
             }
             for (n, p) in (0u32..).zip(&topic.partitions) {
                 if let Some(end) = p.stable_end.or(p.end) {

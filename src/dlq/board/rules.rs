@@ -15,7 +15,7 @@ pub struct Rules {
     pub others: HashSet<String>,
     /// Whether conventions of names count.
     pub conventions: bool,
-    /// Group whose positions say what is handled; `{stream}` is replaced. Empty: ours, or the only one there is.
+    /// Group whose positions say what is handled; `{stream}` is replaced. Empty: ours.
     pub redrive_group: String,
     /// Streams watched.
     pub streams: usize,

@@ -84,12 +84,12 @@ fn five_numbers_with_and_without_a_group() {
     assert_eq!((v.retained, v.unhandled, v.redrive_group), (Some(140), Some(140), None));
     assert_eq!(v.oldest_unhandled_age_seconds, None, "nobody has asked yet");
 
-    // Two strangers commit on it: none of them is the one.
+    // Whoever reads it with a console has handled nothing; the board says who it is.
     let strangers = vec![group("x", &[(0, 0, 20)]), group("y", &[(0, 0, 30)])];
     board.absorb(&survey(5, topics(), strangers));
-    assert_eq!(view(&board, "a.dlq").redrive_group, None);
-    board.absorb(&survey(10, topics(), vec![group("x", &[(0, 0, 20)])]));
-    assert_eq!(view(&board, "a.dlq").unhandled, Some(130));
+    board.absorb(&survey(10, topics(), vec![group("x", &[(0, 0, 100), (0, 1, 50)])]));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.unhandled, v.redrive_group, v.redriven_total, v.readers), (Some(140), None, 0, vec!["x".to_owned()]));
 
     let ours = vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 40), (0, 1, 50)]), group("x", &[(0, 0, 20)])];
     board.absorb(&survey(15, topics(), ours));
@@ -138,6 +138,48 @@ fn letters_settled_one_by_one_are_not_depth() {
     board.absorb(&of(15, 2));
     let v = view(&board, "a.dlq");
     assert_eq!((v.unhandled, v.redriven_total), (Some(63), 1), "passed over is handled and not redriven");
+}
+
+#[test]
+fn a_redrive_counts_once_whoever_counts() {
+    let topics = |markers: u64| vec![topic("a.dlq", &[(0, 43)]), topic("streamgauge.redriven.a.dlq", &[(0, markers)])];
+    let numbers = |board: &Board| {
+        let v = view(board, "a.dlq");
+        (v.unhandled, v.redriven_total, v.redrive_group)
+    };
+    let ops = || group("ops", &[(0, 0, 5)]);
+    let ours = || group("streamgauge.redrive.a.dlq", &[(0, 0, 30)]);
+    let mut log = Settled::new("id-1");
+    (0..30).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let records = log.take_touched();
+    let mark = |board: &mut Board| {
+        board.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), 1);
+    };
+    // Ours: its position is seen one survey before the markers that moved with it.
+    let mut board = Board::new("main", Rules::default());
+    board.absorb(&survey(0, topics(0), vec![]));
+    board.absorb(&survey(5, topics(1), vec![ours()]));
+    mark(&mut board);
+    board.absorb(&survey(10, topics(1), vec![ours()]));
+    assert_eq!(numbers(&board), (Some(13), 30, Some("streamgauge.redrive.a.dlq".to_owned())));
+    // Beside a configured group ours counts too, and what that one moves over later counts no second time.
+    let rules = || Rules { redrive_group: "ops".into(), ..Rules::default() };
+    let mut beside = Board::new("main", rules());
+    beside.absorb(&survey(0, topics(0), vec![ops()]));
+    beside.absorb(&survey(5, topics(1), vec![ops(), ours()]));
+    mark(&mut beside);
+    beside.absorb(&survey(10, topics(1), vec![ops(), ours()]));
+    assert_eq!(numbers(&beside), (Some(13), 30, Some("ops".to_owned())));
+    beside.absorb(&survey(15, topics(1), vec![group("ops", &[(0, 0, 35)]), ours()]));
+    assert_eq!((numbers(&beside).0, numbers(&beside).1), (Some(8), 35));
+    // Another group is made to count: where it stands already is no news.
+    let mut other = Board::new("main", rules());
+    other.restore(board.unstored().into_iter().map(|(n, bytes)| (n.to_string(), bytes)));
+    for second in [20, 25] {
+        other.absorb(&survey(second, topics(1), vec![group("ops", &[(0, 0, 35)]), ours()]));
+        mark(&mut other);
+    }
+    assert_eq!((numbers(&other).0, numbers(&other).1), (Some(8), 30));
 }
 
 #[test]

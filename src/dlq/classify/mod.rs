@@ -10,8 +10,8 @@ use crate::model::Timestamp;
 /// One header: name and value as the broker gave them.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// Characters of a message that are kept.
-const MESSAGE_CHARS: usize = 200;
+/// Characters of a message that are kept: more than are shown, so that a secret is masked before it is cut.
+const MESSAGE_CHARS: usize = 2_000;
 /// Characters of a class that are kept.
 const CLASS_CHARS: usize = 200;
 /// Characters of a stream or group that are kept: what Kafka allows for a topic.
@@ -226,10 +226,7 @@ pub fn is_error_header(name: &[u8]) -> bool {
 #[must_use]
 pub fn classify(headers: &[Header<'_>]) -> Letter {
     let found = Found(headers);
-    let mut letter = Letter {
-        redriven: found.number("x-redrive-count", End::Last).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-        ..Letter::default()
-    };
+    let mut letter = Letter { redriven: found.redriven(), ..Letter::default() };
     // The family of this hop wrote last, the family of the first failure wrote first.
     let now = FAMILIES.iter().filter_map(|f| Some((found.place(f, End::Last)?, f))).max_by_key(|(at, _)| *at);
     let then = FAMILIES.iter().filter_map(|f| Some((found.place(f, End::First)?, f))).min_by_key(|(at, _)| *at);
@@ -276,6 +273,13 @@ impl<'a> Found<'a> {
 
     fn number(&self, name: &str, end: End) -> Option<i64> {
         self.find(name, end).and_then(|(_, value)| number(value))
+    }
+
+    /// The greatest count that any header says: whoever writes another one behind ours does not lift the cap.
+    fn redriven(&self) -> u32 {
+        let said = self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(b"x-redrive-count"));
+        let counts = said.filter_map(|(_, value)| u32::try_from(number((*value)?)?).ok());
+        counts.max().unwrap_or(0)
     }
 
     fn text(&self, name: &str, end: End, most: usize) -> String {

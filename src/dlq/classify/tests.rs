@@ -104,6 +104,9 @@ fn a_letter_that_came_back_knows_where_it_failed_first() {
     let only_ours =
         letter(&[("x-redrive-source-topic", b"orders"), ("x-redrive-error", b"E"), ("x-redrive-count", b"x")]);
     assert_eq!((only_ours.family, only_ours.error.as_str(), only_ours.redriven), ("streamgauge", "E", 0));
+    let counts: [(&str, &[u8]); 4] =
+        [("x-redrive-count", b"1"), ("x-redrive-count", b"7"), ("X-Redrive-Count", b"0"), ("x-redrive-count", b"?")];
+    assert_eq!(letter(&counts).redriven, 7, "the greatest: who writes another one does not lift the cap");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn of_one_that_has_left_its_end_is_told_until_that_is_forgotten() {
     let late = told(&mut w, "late");
     assert_eq!((late.outcome, late.ended_at), (Some(Outcome::TimedOut), Some(at(63.0))));
     assert_eq!(late.kept_until, Some(Timestamp::from_seconds(T0 + 63 + 7 * 86_400)));
-    w.watermark(3_700.0);
+    w.watermark(4_300.0);
     assert_eq!(w.engine.transaction("f", "good"), None);
     assert_eq!(told(&mut w, "late").outcome, Some(Outcome::TimedOut));
 }

@@ -95,6 +95,10 @@ fn record(stream: &str, position: u64) -> RawRecord {
             (b"__connect.errors.topic".to_vec(), Some(b"orders".to_vec())),
             (b"__connect.errors.exception.class.name".to_vec(), Some(b"java.io.IOException".to_vec())),
             (b"authorization".to_vec(), Some(b"hunter2".to_vec())),
+            (
+                b"__connect.errors.exception.message".to_vec(),
+                Some(b"cannot log in: user=ann&password=hunter2".to_vec()),
+            ),
         ],
         record_time: Some(Timestamp::from_seconds(100)),
     }
@@ -109,7 +113,7 @@ fn keeper(
     let keeper = DlqKeeper {
         cluster: "main".into(),
         board: Board::new("main", Rules::default()),
-        reader: Reader::new(&[], Arc::default()),
+        reader: Reader::new(&[], Arc::default(), Mask::new(&[]).unwrap()),
         peek,
         mask: Mask::new(&[]).unwrap(),
         stands: watch::channel(Arc::default()).1,
@@ -139,6 +143,7 @@ fn a_survey_becomes_a_board_with_breakdown_and_age() {
     let newest = &stream.newest[0];
     assert_eq!((newest.position, newest.transaction.clone()), (1_199, Some(("shop".into(), "t1199".into()))));
     assert_eq!(newest.trace_id.len(), 32);
+    assert_eq!(newest.message, "cannot log in: user=ann&password=***", "shown to whoever may read");
 }
 
 #[test]

@@ -10,8 +10,13 @@ use crate::model::{Survey, TopicFacts};
 
 /// Time for the survey at the beginning: it asks all groups of the cluster.
 const SURVEY: Duration = Duration::from_secs(30);
+/// Least time for a question, however late it is.
+const LEAST: Duration = Duration::from_secs(1);
 /// Markers in one read: 1 KiB each.
 const MARKERS: usize = 1_000;
+
+/// Streams of dead letters named where another one was asked for.
+const KNOWN: usize = 20;
 
 /// What an attempt found at its beginning.
 pub(super) struct Ground {
@@ -21,6 +26,10 @@ pub(super) struct Ground {
     /// By partition: from, to.
     pub spans: Vec<(u32, u64, u64)>,
     pub streams: HashSet<String>,
+    /// Bytes of the largest record that a stream takes, where that is known.
+    pub most: BTreeMap<String, u64>,
+    /// Letters that are too large for their targets: how many, the first of them in words.
+    pub large: (u64, Vec<String>),
     pub dlqs: HashSet<String>,
     pub marker: String,
     pub notes: Vec<String>,
@@ -29,8 +38,10 @@ pub(super) struct Ground {
 }
 
 impl RedriveLoop {
-    /// Fences other runs, then reads all that is durable.
-    pub(super) fn ground(&mut self) -> Result<Ground, RedriveError> {
+    /// Fences other runs, then reads all that is durable. `contact`: the cluster has to answer until then.
+    pub(super) fn ground(&mut self, contact: Option<Instant>) -> Result<Ground, RedriveError> {
+        let within =
+            |most: Duration| contact.map_or(most, |at| at.saturating_duration_since(Instant::now()).clamp(LEAST, most));
         let impossible = |words: String| RedriveError::Impossible(words);
         let stream = self.options.stream.clone();
         let marker = marker_stream(&stream);
@@ -40,21 +51,43 @@ impl RedriveLoop {
         {
             refused = (self.prepare)(&marker).err();
             // From here on nobody else's step can succeed: what is read below stays true.
-            progress = Some(mover.progress(&stream, STEP)?);
+            progress = Some(mover.progress(&stream, within(STEP))?);
         }
-        let survey = self.observe.survey(SURVEY);
+        let survey = self.observe.survey(within(SURVEY));
         if !survey.answered {
             let why = survey.faults.join("; ");
             return Err(MoveError::Unavailable(format!("the cluster does not answer: {why}")).into());
         }
         let topic = |name: &str| survey.topics.iter().find(|t| *t.name == *name);
+        let dlqs = self.dlqs(&survey);
+        let lie_in = || {
+            let mut known: Vec<&str> = dlqs.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            known.truncate(KNOWN);
+            known.join(" ")
+        };
         let Some(dlq) = topic(&stream) else {
-            let known = self.dlqs(&survey).into_iter().take(20).collect::<Vec<_>>().join(" ");
+            let cluster = &self.options.cluster;
             return Err(impossible(format!(
-                "cluster {} has no stream {stream}; dead letters lie in: {known}",
-                self.options.cluster
+                "cluster {cluster} has no stream {stream}; dead letters lie in: {}",
+                lie_in()
             )));
         };
+        if !dlqs.contains(&stream) && !self.options.any_stream {
+            return Err(impossible(format!(
+                "stream {stream} is not known to hold dead letters; they lie in: {}; to redrive it all the same, name it \
+                 in [dlq] patterns, or as a stream of role dlq, or say --any-stream",
+                lie_in()
+            )));
+        }
+        if let Some(range) =
+            self.options.selection.offsets.iter().find(|r| r.partition as usize >= dlq.partitions.len())
+        {
+            let (asked, there) = (range.partition, dlq.partitions.len());
+            return Err(impossible(format!(
+                "stream {stream} has no partition {asked}: it has {there} partitions, from 0 on"
+            )));
+        }
         let mut notes = vec![self.ended.source()];
         let mut settled = Settled::new(dlq.id.clone());
         if let Some(markers) = topic(&marker) {
@@ -86,6 +119,7 @@ impl RedriveLoop {
             "the order of records with the same key is not kept: copies are appended behind what is there".into(),
         );
         let streams = survey.topics.iter().map(|t| t.name.to_string()).collect();
+        let most = survey.topics.iter().filter_map(|t| Some((t.name.to_string(), t.record_bytes?))).collect();
         let mut readers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for group in &survey.groups {
             let of: HashSet<u32> = group.committed.iter().flatten().map(|c| c.topic).collect();
@@ -94,8 +128,7 @@ impl RedriveLoop {
                 readers.entry(name).or_default().push(group.name.to_string());
             }
         }
-        let dlqs = self.dlqs(&survey);
-        Ok(Ground { settled, low, spans, streams, dlqs, marker, notes, readers })
+        Ok(Ground { settled, low, spans, streams, most, large: (0, Vec::new()), dlqs, marker, notes, readers })
     }
 
     fn dlqs(&self, survey: &Survey) -> HashSet<String> {

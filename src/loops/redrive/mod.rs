@@ -13,9 +13,11 @@ mod ground;
 mod options;
 mod pace;
 mod scan;
+mod size;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,13 +36,17 @@ pub use options::{Ended, RedriveError, RedriveOptions, Reins};
 const STEP: Duration = Duration::from_secs(30);
 /// Pauses between attempts: the first, the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// Time for a cluster to answer at all: who looks at a typing error in an address waits no longer.
+const CONTACT: Duration = Duration::from_secs(20);
 /// Attempts without any progress between them, after which a run gives up: about two minutes.
 const ATTEMPTS: u32 = 12;
 /// Bytes of one read.
 const READ_BYTES: usize = 8 << 20;
+/// Letters that the log refuses for their size before the run gives up: each costs a step.
+const REFUSED: usize = 1_000;
 /// How often a pause looks up.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// Groups named in a note.
+/// Groups, or letters, named in a note.
 const NAMED: usize = 5;
 /// Markers of letters that left the log, deleted in one run: 100 bytes each.
 const BURIED: usize = 1_000;
@@ -81,8 +87,12 @@ pub struct RedriveLoop {
 struct Course {
     /// The first line of the audit log is written.
     began: bool,
+    /// The cluster has answered.
+    reached: bool,
     /// Letters of a step that was not answered: partition, position, target.
     unanswered: Vec<(u32, u64, String)>,
+    /// Letters that the log did not take for their size, although nothing said so before: partition, position.
+    refused: HashSet<(u32, u64)>,
 }
 
 impl RedriveLoop {
@@ -100,7 +110,7 @@ impl RedriveLoop {
             ..RedriveView::default()
         };
         self.publish(&view);
-        let ended = self.attempts(&mut view);
+        let ended = self.attempts(&mut view, Instant::now() + CONTACT);
         view.state = match &ended {
             Ok(()) => "done",
             Err(RedriveError::Cancelled) => "cancelled",
@@ -118,8 +128,9 @@ impl RedriveLoop {
         self.out.send_replace(Arc::new(view.clone()));
     }
 
-    /// Attempts until one comes to the end. Each begins by reading what is durable.
-    fn attempts(&mut self, view: &mut RedriveView) -> Result<(), RedriveError> {
+    /// Attempts until one comes to the end. Each begins by reading what is durable. `contact`: the cluster has to answer
+    /// until then.
+    fn attempts(&mut self, view: &mut RedriveView, contact: Instant) -> Result<(), RedriveError> {
         if !self.options.dry_run {
             if self.mover.is_none() {
                 return Err(RedriveError::Impossible(
@@ -131,29 +142,35 @@ impl RedriveLoop {
         let (mut pause, mut idle, mut course) = (PAUSES.0, 0, Course::default());
         loop {
             let before = view.sent.values().sum::<u64>();
-            let error = match self.attempt(view, &mut course) {
+            let error = match self.attempt(view, &mut course, contact) {
                 Err(RedriveError::Moved(MoveError::Unavailable(words))) => words,
+                // Each time there is one letter less to send.
+                Err(RedriveError::Moved(MoveError::TooLarge(_))) if course.refused.len() < REFUSED => continue,
                 other => return other,
             };
             let moved = before < view.sent.values().sum::<u64>();
             idle = if moved { 0 } else { idle + 1 };
             pause = if moved { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
+            if !course.reached && Instant::now() + pause >= contact {
+                let cluster = &self.options.cluster;
+                return Err(RedriveError::Impossible(format!("cluster {cluster} is not reached: {error}")));
+            }
+            if idle >= ATTEMPTS && self.options.dry_run {
+                return Err(RedriveError::Impossible(error));
+            }
             if idle >= ATTEMPTS {
                 return Err(RedriveError::Moved(MoveError::Unavailable(error)));
             }
-            tracing::warn!(
-                stream = self.options.stream,
-                error,
-                "a step of the redrive was not made; it will be tried again"
-            );
+            tracing::warn!(stream = self.options.stream, error, "the redrive did not get on; it will be tried again");
             view.fault = error;
             self.publish(view);
             self.sleep(pause)?;
         }
     }
 
-    fn attempt(&mut self, view: &mut RedriveView, course: &mut Course) -> Result<(), RedriveError> {
-        let mut ground = self.ground()?;
+    fn attempt(&mut self, view: &mut RedriveView, course: &mut Course, contact: Instant) -> Result<(), RedriveError> {
+        let mut ground = self.ground(if course.reached { None } else { Some(contact) })?;
+        course.reached = true;
         // A step that was not answered was made, or it was not: the log says which.
         for (partition, position, target) in course.unanswered.drain(..) {
             if ground.settled.fate(partition, position) == Some(Fate::Sent) {
@@ -170,6 +187,10 @@ impl RedriveLoop {
             self.step(&ground, vec![line])?;
         }
         self.scan(&mut ground, view, course)?;
+        view.notes[..1].clone_from_slice(&[self.ended.source()]); // it may have been lost meanwhile
+        if let (large @ 1.., named) = &ground.large {
+            view.notes.push(format!("{large} too large for its target: {}", listed(named, *large)));
+        }
         self.warn_of_readers(&ground, view);
         if !self.options.dry_run {
             let mut out = vec![self.line("end", view)];
@@ -226,9 +247,9 @@ impl RedriveLoop {
         for target in view.sent.keys() {
             let groups = ground.readers.get(target).map(Vec::as_slice).unwrap_or_default();
             if groups.len() > 1 {
-                let named = groups.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-                view.notes
-                    .push(format!("{} groups read {target} and all of them get the copies: {named}", groups.len()));
+                let (count, named) = (groups.len() as u64, &groups[..groups.len().min(NAMED)]);
+                let named = listed(named, count);
+                view.notes.push(format!("{count} groups read {target} and all of them get the copies: {named}"));
             }
         }
     }
@@ -243,5 +264,13 @@ impl RedriveLoop {
             std::thread::sleep(left.min(LOOK_UP));
         }
         Ok(())
+    }
+}
+
+/// Names in one line, and how many of `count` it leaves out.
+fn listed(named: &[String], count: u64) -> String {
+    match count.saturating_sub(named.len() as u64) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }

@@ -13,6 +13,11 @@ pub trait Ended: Send {
 
     /// Where the answers come from, or why there are none: a note of the report.
     fn source(&self) -> String;
+
+    /// Why nobody can be asked, so that no answer means nothing; `None` while somebody can.
+    fn fault(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a run is for.
@@ -32,6 +37,10 @@ pub struct RedriveOptions {
     pub to: Option<String>,
     /// Also letters whose transaction has ended ok.
     pub include_ended_ok: bool,
+    /// Also where nobody can be asked whether transactions have ended ok.
+    pub include_unknown: bool,
+    /// Also from a stream that is not known to hold dead letters.
+    pub any_stream: bool,
     /// At most so many.
     pub most: Option<u64>,
     /// Letters per second.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::ground::Ground;
 use super::pace::Pace;
-use super::{Course, READ_BYTES, RedriveError, RedriveLoop, STEP};
+use super::size::batch_bytes;
+use super::{Course, NAMED, READ_BYTES, RedriveError, RedriveLoop, STEP};
 use crate::broker::{MoveError, NewRecord, Outgoing, RawRecord};
 use crate::decode::{span_id, trace_id};
 use crate::dlq::{Fate, Letter, Redriven, Skip, Target, Verdict, judge, rewrite};
@@ -52,7 +53,8 @@ impl RedriveLoop {
                     self.hold(view)?;
                     // No more than one step may take: what is known of a transaction is as fresh as its letter's step.
                     let now = records.len().min(pace.step());
-                    let (pending, next) = self.batch(&records[..now], ground, view, &mut own, &mut contiguous);
+                    let (pending, next) =
+                        self.batch(&records[..now], ground, view, course, &mut own, &mut contiguous)?;
                     records.drain(..now);
                     let next = if records.is_empty() { stretch.next.min(to) } else { next };
                     if contiguous {
@@ -104,13 +106,14 @@ impl RedriveLoop {
         records: &[&RawRecord],
         ground: &mut Ground,
         view: &mut RedriveView,
+        course: &Course,
         own: &mut u64,
         contiguous: &mut bool,
-    ) -> (Pending, u64) {
+    ) -> Result<(Pending, u64), RedriveError> {
         let read: Vec<(Letter, Said)> = records.iter().map(|r| self.reader.letter(r)).collect();
         let before: Vec<Option<Skip>> =
             records.iter().zip(&read).map(|(r, (l, _))| self.excluded(r, l, ground)).collect();
-        let ended = self.ended_ok(&before, &read, view);
+        let ended = self.ended_ok(&before, &read, view)?;
         let mut pending = Pending::default();
         let mut next = 0;
         for (((record, (letter, said)), before), ended) in records.iter().zip(&read).zip(before).zip(ended) {
@@ -118,10 +121,21 @@ impl RedriveLoop {
             let verdict = before.map_or_else(|| self.verdict(letter, ended, ground, &pending, view), Verdict::Skip);
             match verdict {
                 Verdict::Send(target) => {
-                    let out = self.copy(record, letter, said, &target, view);
-                    pending.out.extend(out);
-                    pending.sent.push((*partition, *position, target));
-                    ground.settled.mark(*partition, *position, Fate::Sent);
+                    let mut copy = self.copy(record, letter, &target, view);
+                    if let Some(words) = too_large(&copy, (*partition, *position), ground, course) {
+                        *view.skipped.entry(Skip::TooLarge.name()).or_default() += 1;
+                        ground.large.0 += 1;
+                        if ground.large.1.len() < NAMED {
+                            ground.large.1.push(words);
+                        }
+                    } else {
+                        if !self.options.dry_run {
+                            self.trace(&mut copy, record, letter, said.trace);
+                            pending.out.push(copy);
+                        }
+                        pending.sent.push((*partition, *position, target));
+                        ground.settled.mark(*partition, *position, Fate::Sent);
+                    }
                 }
                 Verdict::Skip(Skip::Settled) if *own > 0 => *own -= 1,
                 Verdict::Skip(why) => {
@@ -141,7 +155,7 @@ impl RedriveLoop {
             view.looked_at += 1;
             next = position + 1;
         }
-        (pending, next)
+        Ok((pending, next))
     }
 
     /// Why a letter is not for this run, before anything is asked about it.
@@ -157,21 +171,31 @@ impl RedriveLoop {
     }
 
     /// Whether the transactions of the letters that remain have ended well.
-    fn ended_ok(&mut self, before: &[Option<Skip>], read: &[(Letter, Said)], view: &mut RedriveView) -> Vec<bool> {
+    fn ended_ok(
+        &mut self,
+        before: &[Option<Skip>],
+        read: &[(Letter, Said)],
+        view: &mut RedriveView,
+    ) -> Result<Vec<bool>, RedriveError> {
         let mut ended = vec![false; read.len()];
         if self.options.include_ended_ok {
-            return ended;
+            return Ok(ended);
         }
         let open = |n: &usize| before[*n].is_none() && read[*n].1.transaction.is_some();
         let asked: Vec<usize> = (0..read.len()).filter(open).collect();
         let names: Vec<(String, String)> = asked.iter().filter_map(|n| read[*n].1.transaction.clone()).collect();
         let answers = if names.is_empty() { Vec::new() } else { self.ended.ended_ok(&names) };
+        let unasked = !names.is_empty() && !self.options.dry_run && !self.options.include_unknown;
+        if let Some(fault) = self.ended.fault().filter(|_| unasked) {
+            let words = format!("{fault}; not sent, unless --include-unknown says to send without knowing");
+            return Err(RedriveError::Impossible(words));
+        }
         view.unknown_transactions += before.iter().filter(|b| b.is_none()).count() as u64;
         for (n, answer) in asked.into_iter().zip(answers) {
             view.unknown_transactions -= u64::from(answer.is_some());
             ended[n] = answer == Some(true);
         }
-        ended
+        Ok(ended)
     }
 
     fn verdict(&self, letter: &Letter, ended: bool, ground: &Ground, pending: &Pending, view: &RedriveView) -> Verdict {
@@ -189,24 +213,18 @@ impl RedriveLoop {
         }
     }
 
-    /// The copy of a letter.
-    fn copy(
-        &self,
-        record: &RawRecord,
-        letter: &Letter,
-        said: &Said,
-        target: &str,
-        view: &mut RedriveView,
-    ) -> Option<Outgoing> {
-        if self.options.dry_run {
-            return None;
-        }
+    /// The copy of a letter, also in a dry run: what it takes is counted. Its trace context is the one that every
+    /// attempt makes alike.
+    fn copy(&self, record: &RawRecord, letter: &Letter, target: &str, view: &mut RedriveView) -> Outgoing {
         let (dlq, partition, position) = (record.at.0.as_str(), record.at.1, record.at.2);
+        let name =
+            format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven.saturating_add(1));
+        let (trace, span) = (trace_id("redrive", &name), span_id(&name, dlq, partition, &position.to_string()));
         let redriven = Redriven {
             by: &self.options.by,
             at: (self.now)(),
             from: (dlq, partition, position),
-            traceparent: Some(self.span(record, letter, said.trace, target)),
+            traceparent: Some(format!("00-{}-{}-00", crate::decode::hex(&trace), crate::decode::hex(&span))),
         };
         let (headers, lost) = rewrite(&headers(record), letter, &redriven);
         if lost > 0 {
@@ -214,24 +232,25 @@ impl RedriveLoop {
             *view.skipped.entry("headers whose name is no text").or_default() += u64::from(lost);
         }
         let record = NewRecord { key: record.key.clone(), payload: record.payload.clone(), headers, record_time: None };
-        Some(Outgoing { stream: target.to_owned(), partition: None, record })
+        Outgoing { stream: target.to_owned(), partition: None, record }
     }
 
-    /// The trace context of a copy: a span of ours that is linked to the old one; ids that every attempt makes alike
-    /// where nothing is exported.
-    fn span(&self, record: &RawRecord, letter: &Letter, old: Option<TraceContext>, target: &str) -> String {
+    /// Where traces are exported, the copy carries a span of ours that is linked to the old one; else it is sampled
+    /// as the old one was.
+    fn trace(&self, copy: &mut Outgoing, record: &RawRecord, letter: &Letter, old: Option<TraceContext>) {
+        let Some((_, context)) = copy.record.headers.iter_mut().find(|(name, _)| name == "traceparent") else { return };
         let (dlq, partition, position) = (record.at.0.as_str(), record.at.1, record.at.2);
-        let span = tracing::info_span!("redrive", dlq, partition, position, target, error = letter.error);
+        let span = tracing::info_span!("redrive", dlq, partition, position, target = copy.stream, error = letter.error);
         if let Some(old) = old {
             propagate::link(&span, old);
         }
-        propagate::traceparent(&span).unwrap_or_else(|| {
-            let name =
-                format!("{}|{dlq}|{partition}|{position}|{}", self.options.cluster, letter.redriven.saturating_add(1));
-            let sampled = old.map_or(0, |t| t.flags & 1);
-            let (trace, span) = (trace_id("redrive", &name), span_id(&name, dlq, partition, &position.to_string()));
-            format!("00-{}-{}-{sampled:02x}", crate::decode::hex(&trace), crate::decode::hex(&span))
-        })
+        if let Some(ours) = propagate::traceparent(&span) {
+            *context = ours.into_bytes();
+        } else if old.is_some_and(|t| t.flags & 1 == 1)
+            && let Some(flags) = context.last_mut()
+        {
+            *flags = b'1';
+        }
     }
 
     /// Makes a batch durable, at the rate that is allowed.
@@ -253,7 +272,10 @@ impl RedriveLoop {
                 Outgoing { stream: ground.marker.clone(), partition: Some(0), record }
             }));
             course.unanswered = sent;
-            self.step(ground, out)?;
+            match self.step(ground, out) {
+                Err(RedriveError::Moved(MoveError::TooLarge(places))) => return Err(course.left_out(places)),
+                made => made?,
+            }
         } else {
             course.unanswered = sent;
         }
@@ -263,6 +285,31 @@ impl RedriveLoop {
         view.fault.clear();
         Ok(())
     }
+}
+
+impl Course {
+    /// The log did not take records for their size: the next attempt leaves their letters out.
+    fn left_out(&mut self, places: Vec<usize>) -> RedriveError {
+        let before = self.refused.len();
+        let letter =
+            |place: &usize| self.unanswered.get(*place).map(|(partition, position, _)| (*partition, *position));
+        self.refused.extend(places.iter().filter_map(letter).collect::<Vec<_>>());
+        self.unanswered.clear(); // nothing of the step was made
+        if self.refused.len() > before {
+            return MoveError::TooLarge(places).into();
+        }
+        MoveError::Refused("what says which letters were sent is larger than its stream takes".into()).into()
+    }
+}
+
+/// Why a copy can not be sent, in words: it is larger than its target takes.
+fn too_large(copy: &Outgoing, at: (u32, u64), ground: &Ground, course: &Course) -> Option<String> {
+    let (bytes, most) = (batch_bytes(&copy.record), ground.most.get(&copy.stream).copied());
+    if most.is_none_or(|most| bytes <= most) && !course.refused.contains(&at) {
+        return None;
+    }
+    let takes = most.map_or_else(String::new, |most| format!(", which takes {most}"));
+    Some(format!("{}:{} ({bytes} bytes to {}{takes})", at.0, at.1, copy.stream))
 }
 
 /// The group's position never goes back.

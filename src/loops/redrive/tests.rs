@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::*;
 use crate::broker::{RawRecord, Stretch};
-use crate::dlq::{Selection, Skip, own_group};
+use crate::dlq::{Mask, Selection, Skip, own_group};
 use crate::model::{Committed, GroupFacts, PartitionFacts, Survey, TimeQuestion, TimedPosition, TopicFacts};
 
 /// One cluster: what is durable. Partitions of a stream by number.
@@ -16,6 +16,10 @@ struct World {
     steps: u32,
     /// What happens to the step of this number: refused, or made without an answer.
     faults: BTreeMap<u32, Fault>,
+    /// Bytes of the largest payload, and whether the survey says so (with 600 bytes for all around it).
+    most: Option<(usize, bool)>,
+    /// The cluster is not there: it answers no survey.
+    gone: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -41,6 +45,9 @@ impl Log {
 impl Observe for Log {
     fn survey(&mut self, _: Duration) -> Survey {
         let world = self.world();
+        if world.gone {
+            return Survey { faults: vec!["nobody listens".into()], ..Survey::default() };
+        }
         let topic = |(name, partitions): (&String, &Vec<Vec<RawRecord>>)| {
             let facts = partitions.iter().map(|p| {
                 let end = Some(p.last().map_or(0, |r| r.at.2 + 1));
@@ -50,6 +57,7 @@ impl Observe for Log {
                 name: name.as_str().into(),
                 id: "id".into(),
                 partitions: facts.collect(),
+                record_bytes: world.most.filter(|(_, told)| *told).map(|(most, _)| most as u64 + 600),
                 ..TopicFacts::default()
             }
         };
@@ -113,6 +121,14 @@ impl Move for Log {
             Some(Fault::Fenced) => return Err(MoveError::Fenced("another".into())),
             _ => {}
         }
+        let large = |(_, of): &(usize, &Outgoing)| {
+            let bytes = of.record.payload.as_ref().map_or(0, Vec::len);
+            world.most.is_some_and(|(most, _)| bytes > most)
+        };
+        let too_large: Vec<usize> = out.iter().enumerate().filter(large).map(|(place, _)| place).collect();
+        if !too_large.is_empty() {
+            return Err(MoveError::TooLarge(too_large));
+        }
         for Outgoing { stream, partition, record } in out {
             let partitions = world.streams.get_mut(&stream).expect("a stream that is there");
             let n = partition.unwrap_or(0);
@@ -163,6 +179,7 @@ fn world(count: u64) -> Log {
             headers: vec![
                 (b"kafka_dlt-original-topic".to_vec(), Some(b"orders".to_vec())),
                 (b"kafka_dlt-exception-fqcn".to_vec(), Some(error.as_bytes().to_vec())),
+                (b"kafka_dlt-exception-message".to_vec(), Some(b"no login: password=hunter2".to_vec())),
                 (b"x-redrive-count".to_vec(), Some((n % 5).to_string().into_bytes())),
             ],
             record_time: Some(Timestamp::from_seconds(i64::try_from(n).unwrap())),
@@ -192,14 +209,18 @@ fn run_with(
     ended: &[&str],
     reins: Reins,
 ) -> Result<Arc<RedriveView>, RedriveError> {
+    loop_of(log, options, ended, reins).run()
+}
+
+fn loop_of(log: &Log, options: RedriveOptions, ended: &[&str], reins: Reins) -> RedriveLoop {
     let made = log.clone();
-    let run = RedriveLoop {
+    RedriveLoop {
         run: "r1".into(),
         options,
         observe: Box::new(log.clone()),
         mover: Some(Box::new(log.clone())),
         ended: Box::new(Ends(ended.iter().map(|e| (*e).to_owned()).collect())),
-        reader: Reader::new(&[], Arc::default()),
+        reader: Reader::new(&[], Arc::default(), Mask::new(&[]).unwrap()),
         rules: Rules::default(),
         prepare: Box::new(move |stream| {
             made.world().streams.entry(stream.to_owned()).or_insert_with(|| vec![Vec::new()]);
@@ -209,8 +230,7 @@ fn run_with(
         reins,
         out: watch::channel(Arc::default()).0,
         now: || Timestamp::from_seconds(1_000),
-    };
-    run.run()
+    }
 }
 
 fn run(log: &Log, options: RedriveOptions, ended: &[&str]) -> Arc<RedriveView> {
@@ -271,6 +291,7 @@ fn a_copy_keeps_key_payload_and_id_and_says_where_it_was() {
     );
     assert!(crate::decode::traceparent(header("traceparent").as_bytes()).is_some(), "{}", header("traceparent"));
     assert_eq!(header("kafka_dlt-original-topic"), "");
+    assert_eq!(header("x-redrive-message"), "no login: password=***");
 }
 
 #[test]
@@ -343,4 +364,105 @@ fn a_pause_holds_until_told() {
     reins.go_on();
     assert_eq!(thread.join().unwrap().unwrap(), "done");
     assert_eq!(log.copies("orders").len(), 2_000);
+}
+
+#[test]
+fn a_letter_that_its_target_never_takes_stays_named_and_the_others_go() {
+    for told in [true, false] {
+        let log = world(10);
+        for n in [2, 3] {
+            let mut world = log.world();
+            let letter = &mut world.streams.get_mut("orders.dlq").unwrap()[n % 2][n / 2];
+            letter.payload = Some(vec![b' '; 50_000]);
+        }
+        log.world().most = Some((10_000, told));
+        if told {
+            let dry = run(&log, RedriveOptions { dry_run: true, ..options() }, &[]);
+            assert_eq!((dry.sent["orders"], skipped(&dry, Skip::TooLarge)), (8, 2), "a dry run promises no more");
+        }
+        let view = run(&log, options(), &[]);
+        assert_eq!((view.sent["orders"], skipped(&view, Skip::TooLarge)), (8, 2), "{view:?}");
+        assert_eq!(ids(&log.copies("orders")), [0, 1, 4, 5, 6, 7, 8, 9]);
+        let note = view.notes.iter().find(|n| n.contains("too large")).unwrap();
+        assert!(note.starts_with("2 too large for its target: 0:2 (50") && note.contains(", 1:3 (50"), "{note}");
+        assert_eq!(note.contains("which takes 10600"), told, "{note}");
+        let at = |p: u32| log.world().progress[&("orders.dlq".to_owned(), p)];
+        assert_eq!((at(0), at(1)), (2, 3), "both wait");
+        let again = run(&log, options(), &[]);
+        assert_eq!((again.sent.len(), skipped(&again, Skip::TooLarge)), (0, 2));
+    }
+}
+
+#[test]
+fn only_what_is_there_and_holds_dead_letters_is_redriven() {
+    let log = world(4);
+    let refused = |options| match run_with(&log, options, &[], Reins::default()) {
+        Err(RedriveError::Impossible(words)) => words,
+        other => panic!("{other:?}"),
+    };
+    let live = RedriveOptions { stream: "orders".into(), to: Some("other".into()), ..options() };
+    let words = refused(live.clone());
+    assert!(words.contains("not known to hold dead letters") && words.contains("--any-stream"), "{words}");
+    assert_eq!(log.copies("orders").len(), 0);
+    let forced = run_with(&log, RedriveOptions { any_stream: true, ..live }, &[], Reins::default());
+    assert!(forced.is_ok(), "{forced:?}");
+    let offsets = vec![crate::dlq::OffsetRange { partition: 99, from: 0, to: 5 }];
+    let words = refused(RedriveOptions { selection: Selection { offsets, ..Selection::default() }, ..options() });
+    assert!(words.contains("no partition 99") && words.contains("2 partitions"), "{words}");
+}
+
+struct Silent;
+
+impl Ended for Silent {
+    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Option<bool>> {
+        vec![None; transactions.len()]
+    }
+
+    fn source(&self) -> String {
+        "nobody knows".into()
+    }
+
+    fn fault(&self) -> Option<String> {
+        Some("nobody can be asked".into())
+    }
+}
+
+#[test]
+fn what_nobody_can_be_asked_about_is_not_sent_silently() {
+    let log = world(6);
+    let mut view = watch::channel(Arc::<RedriveView>::default()).1;
+    let mut silent = |options: RedriveOptions| {
+        let mut run = loop_of(&log, options, &[], Reins::default());
+        run.ended = Box::new(Silent);
+        view = run.out.subscribe();
+        (run.run(), Arc::clone(&view.borrow()))
+    };
+    let (dry, _) = silent(RedriveOptions { dry_run: true, ..options() });
+    let dry = dry.unwrap();
+    assert_eq!((dry.sent["orders"], dry.unknown_transactions), (6, 6));
+    assert!(dry.notes.iter().any(|n| n == "nobody knows"), "{:?}", dry.notes);
+    let (refused, _) = silent(options());
+    let words = refused.unwrap_err().to_string();
+    assert!(words.contains("nobody can be asked") && words.contains("--include-unknown"), "{words}");
+    assert_eq!(log.copies("orders").len(), 0, "nothing was sent");
+    let (sent, _) = silent(RedriveOptions { include_unknown: true, ..options() });
+    assert_eq!(sent.unwrap().sent["orders"], 6);
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_given_up_soon_in_its_words() {
+    let log = world(1);
+    log.world().gone = true;
+    let mut run = loop_of(&log, RedriveOptions { dry_run: true, ..options() }, &[], Reins::default());
+    let began = Instant::now();
+    let error = run.attempts(&mut RedriveView::default(), began + Duration::from_millis(700)).unwrap_err();
+    let words = error.to_string();
+    assert!(words.contains("nobody listens") && !words.contains("acknowledged"), "{words}");
+    assert!(began.elapsed() < Duration::from_secs(15), "two attempts and no more: {:?}", began.elapsed());
+}
+
+#[test]
+fn names_that_are_left_out_are_counted() {
+    let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    assert_eq!((listed(&names(2), 2), listed(&names(2), 11)), ("0, 1".into(), "0, 1 and 9 more".into()));
 }

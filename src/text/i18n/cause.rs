@@ -37,6 +37,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("is asked of the server at", "트랜잭션의 정상 종료 여부를 서버에 물어봅니다"),
     ("not known which transactions have ended ok", "어떤 트랜잭션이 정상 종료되었는지 알 수 없습니다"),
     ("is not compacted", "무엇을 보냈는지 적어 두는 스트림이 압축(compact) 설정이 아니어서, 오래된 기록은 만료될 수 있습니다"),
+    ("too large for its target", "보낼 곳이 받는 크기보다 커서 남아 있습니다"),
     ("order of records with the same key", "같은 키의 레코드 순서는 유지되지 않습니다. 복사본은 기존 레코드 뒤에 추가됩니다"),
     ("all of them get the copies", "여러 그룹이 대상 스트림을 읽으며, 모두 복사본을 받습니다"),
     ("records expired", "읽기 전에 만료된 레코드가 있습니다"),

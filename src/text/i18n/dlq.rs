@@ -10,6 +10,8 @@ table! {
     unhandled_why: "Letters that the redrive group has not passed", "재처리 그룹이 아직 지나가지 않은 데드 레터";
     no_group: "no redrive group: all that is retained", "재처리 그룹 없음: 보관 중인 전체";
     by_group: "by the position of {group}", "{group}의 위치 기준";
+    no_class: "no error class given", "오류 종류 없음";
+    read_by: "also read by {groups}: that counts for nothing unless [dlq] redrive_group names it", "{groups}도 읽고 있음: [dlq] redrive_group으로 지정하지 않으면 처리로 세지 않습니다";
     inflow: "Arriving", "유입";
     inflow_why: "Letters per minute over the last minute", "최근 1분간 분당 유입";
     per_minute: "/min", "/분";
@@ -110,6 +112,7 @@ table! {
     k_missing: "that stream no longer exists", "원래 스트림이 없음";
     k_is_dlq: "that stream is one of dead letters", "보낼 곳이 데드 레터 스트림임";
     k_no_retry: "the group has no retry stream", "그룹의 재시도 스트림이 없음";
+    k_too_large: "larger than its target takes", "보낼 곳이 받는 크기를 넘음";
     k_enough: "beyond the most that was asked for", "최대 건수를 넘음";
     not_looked_up: "Transactions that could not be looked up: {n}", "조회하지 못한 트랜잭션: {n}건";
     start: "Begin: move {n} letters", "시작: 데드 레터 {n}건 이동";

@@ -180,7 +180,7 @@ pub(super) const REASONS: &[(&str, &str, &str)] = &[
     ("lag.reason.unknown.silent", "the cluster does not answer", "클러스터가 응답하지 않습니다"),
     ("lag.reason.unknown.group", "the group's positions could not be learned", "그룹의 커밋 위치를 알아내지 못했습니다"),
     ("lag.reason.unknown.partition", "begin and end of the log could not be learned", "로그의 시작과 끝을 알아내지 못했습니다"),
-    ("lag.reason.unknown.share", "a share group has no positions", "공유 그룹에는 커밋 위치가 없습니다"),
+    ("lag.reason.unknown.share", "a share group: this client cannot ask for its positions", "공유 그룹: 이 클라이언트로는 위치를 조회할 수 없습니다"),
     ("lag.reason.unknown.aborted", "{0} positions are left, nothing committed for {1} s: messages, or markers and aborted records; allow read_records to know", "위치 {0}개가 남았고 {1}초 동안 커밋이 없습니다. 메시지인지, 트랜잭션 마커와 중단된 레코드뿐인지 알 수 없습니다. 알려면 read_records를 켜십시오"),
     ("lag.reason.unknown.tail", "one position is left, a message or a transaction marker; allow read_records to know", "남은 위치 하나가 메시지인지 트랜잭션 마커인지 알 수 없습니다. 알려면 read_records를 켜십시오"),
     ("lag.reason.never.assigned", "a member has it and never committed; {0} can be read", "멤버가 맡고 있으나 커밋한 적이 없습니다. {0}건을 읽을 수 있습니다"),

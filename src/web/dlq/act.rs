@@ -197,6 +197,19 @@ fn plan(cluster: String, stream: String, fields: &Fields) -> Result<RedrivePlan,
     Ok(plan)
 }
 
+/// Live events are not redriven: only streams of the board, and those with a run that was begun from it.
+fn is_watched(app: &App, cluster: &str, stream: &str) -> bool {
+    let snapshot = app.context.snapshot.borrow();
+    snapshot.dlq.streams.iter().any(|s| s.cluster == *cluster && *s.stream == *stream)
+        || app.config.actions.0.as_ref().is_some_and(|a| a.progress(cluster, stream).is_some())
+}
+
+fn not_watched(app: &App, query: &str, headers: &HeaderMap, cluster: &str, stream: &str) -> Response {
+    let detail = format!("No dead letters are watched in stream {stream} of cluster {cluster}.");
+    let html = draw(app, query, headers, |cx| page::error_page(404, "Not found", &detail, cx));
+    (StatusCode::NOT_FOUND, html).into_response()
+}
+
 /// `GET /dlq/{cluster}/{stream}/redrive`: the form, filled as its query says, and the newest run.
 pub async fn redrive_form(
     State(app): State<Arc<App>>,
@@ -206,6 +219,9 @@ pub async fn redrive_form(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
+    if !is_watched(&app, &cluster, &stream) {
+        return Ok(not_watched(&app, &query, &headers, &cluster, &stream));
+    }
     let (token, cookie) = app.forms.token(&headers, &name(&who));
     let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
     let notice = if app.config.actions.is_some() { Notice::None } else { Notice::Off };
@@ -222,6 +238,9 @@ pub async fn redrive_act(
     headers: HeaderMap,
     body: String,
 ) -> Result<Response, Problem> {
+    if !is_watched(&app, &cluster, &stream) {
+        return Ok(not_watched(&app, "", &headers, &cluster, &stream));
+    }
     let (fields, who) = (Fields::read(&body)?, name(&who));
     let plan = plan(cluster.clone(), stream.clone(), &fields)?;
     let (token, cookie) = app.forms.token(&headers, &who);

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::model::{GroupPhase, GroupProtocol};
+use crate::model::{GroupPhase, GroupProtocol, Timestamp};
 use crate::snapshot::{AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, Reason, ToldLag};
 use crate::text::Locale;
 use crate::text::i18n::lag_reason;
@@ -38,7 +38,7 @@ struct Group<'a> {
     phase: GroupPhase,
     burrow: &'a str,
     answering: bool,
-    as_of: Rfc3339,
+    as_of: Option<Rfc3339>,
     fault: &'a str,
     trend: &'a [Option<f32>],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,8 @@ impl<'a> Group<'a> {
             phase: group.phase,
             burrow: group.burrow,
             answering: cluster.answering,
-            as_of: Rfc3339(group.as_of),
+            // A group whose positions nobody could ask for has no such time.
+            as_of: (group.as_of != Timestamp::default()).then_some(Rfc3339(group.as_of)),
             fault: &group.fault,
             trend: &group.trend,
             partitions,

@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 
 use super::{Answer, Fixture, send};
 use crate::broker::Boxed;
-use crate::snapshot::{LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
+use crate::snapshot::{DlqBoard, DlqStream, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 use crate::web::{Actions, DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal, WebConfig};
 
 /// Writes down what it is asked to do.
@@ -81,7 +81,16 @@ impl DlqActions for Fake {
 
 fn router(fake: &Arc<Fake>) -> Router {
     let actions = Actions(Some(Arc::clone(fake) as Arc<dyn DlqActions>));
-    Fixture::new().router(WebConfig { actions, ..WebConfig::default() })
+    watched().router(WebConfig { actions, ..WebConfig::default() })
+}
+
+/// A board with one stream.
+fn watched() -> Fixture {
+    let fixture = Fixture::new();
+    let stream = DlqStream { cluster: "main".into(), stream: "orders.dlq".into(), ..DlqStream::default() };
+    let board = DlqBoard { streams: vec![stream.into()], ..DlqBoard::default() };
+    fixture.snapshot.send_modify(|snapshot| Arc::make_mut(snapshot).dlq = Arc::new(board));
+    fixture
 }
 
 async fn post(router: &Router, path: &str, cookie: &str, body: String) -> Answer {
@@ -167,8 +176,25 @@ async fn a_redrive_begins_with_a_dry_run_of_the_same_plan() {
 }
 
 #[tokio::test]
+async fn live_events_are_not_redriven() {
+    let fake = Arc::<Fake>::default();
+    let router = router(&fake);
+    let (cookie, token) = keys(&get(&router, "/dlq/main/orders.dlq/redrive").await);
+    for path in ["/dlq/main/payments/redrive", "/dlq/other/orders.dlq/redrive"] {
+        assert_eq!(get(&router, path).await.status, StatusCode::NOT_FOUND, "{path}");
+        for act in ["dry_run", "start", "resume"] {
+            let body = format!("token={token}&act={act}&target=stream&target_stream=target&most=5");
+            let answer = post(&router, path, &cookie, body).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path} {act}");
+            assert!(answer.text.contains("No dead letters are watched"), "{}", answer.text);
+        }
+    }
+    assert!(fake.asked().is_empty());
+}
+
+#[tokio::test]
 async fn without_actions_the_pages_say_so() {
-    let fixture = Fixture::new();
+    let fixture = watched();
     let form = fixture.get("/dlq/main/orders.dlq/redrive").await;
     assert_eq!(form.status, StatusCode::OK);
     assert!(!form.text.contains("name=\"act\""), "nothing is offered");

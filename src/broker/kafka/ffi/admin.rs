@@ -10,12 +10,13 @@ use rdkafka::bindings as rd;
 use super::{Client, Fault, List, Options, Queue, handle};
 
 /// What of a topic's configuration matters to us: only that is asked for.
-const KEYS: [&CStr; 5] = [
+const KEYS: [&CStr; 6] = [
     c"message.timestamp.type",
     c"cleanup.policy",
     c"retention.ms",
     c"retention.bytes",
     c"errors.deadletterqueue.group.enable",
+    c"max.message.bytes",
 ];
 
 impl Queue {

@@ -85,6 +85,8 @@ pub(in super::super) struct ConfigOf {
     pub cleanup: String,
     /// `errors.deadletterqueue.group.enable`.
     pub dead_letters: bool,
+    /// `max.message.bytes`: of a batch as it arrives.
+    pub batch_bytes: Option<u64>,
 }
 
 /// A counted array of pointers as a slice; NULL is empty.
@@ -257,6 +259,7 @@ unsafe fn config(resource: *const rd::rd_kafka_ConfigResource_t) -> (String, Res
                 b"retention.ms" => of.retention_ms = value.parse().ok(),
                 b"retention.bytes" => of.retention_bytes = value.parse().ok(),
                 b"cleanup.policy" => of.cleanup = value,
+                b"max.message.bytes" => of.batch_bytes = value.parse().ok(),
                 b"errors.deadletterqueue.group.enable" => of.dead_letters = value == "true",
                 _ => {}
             }

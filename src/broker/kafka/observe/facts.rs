@@ -14,7 +14,7 @@ use crate::model::{
 const BELIEVED: u32 = 100_000;
 
 /// Why a share group has no lag.
-const SHARE: &str = "a share group: the broker keeps no committed positions for it";
+const SHARE: &str = "a share group: its start positions are kept by the broker, but this client cannot ask for them";
 
 /// A topic with what is needed to ask about it.
 pub(super) struct Topic {
@@ -148,6 +148,7 @@ impl Facts {
                 facts.id.clear();
                 facts.partitions.clear();
                 (facts.append_time, facts.compacted, facts.dead_letters) = (None, None, false);
+                facts.record_bytes = None;
                 tracing::debug!(stream = name, words, "topic");
                 return;
             }
@@ -172,6 +173,7 @@ impl Facts {
         topic.facts.append_time = Some(of.append_time);
         topic.facts.compacted = Some(of.cleanup.contains("compact"));
         topic.facts.dead_letters = of.dead_letters;
+        topic.facts.record_bytes = of.batch_bytes;
     }
 
     /// Places for partitions that groups name and topics do not have: an answer of its own.

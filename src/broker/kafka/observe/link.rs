@@ -8,6 +8,8 @@ use crate::broker::Stop;
 use crate::broker::kafka::client::KafkaConfig;
 use crate::broker::kafka::ffi::{Answer, Client, Queue};
 
+/// How long one attempt to reach anybody lasts: how late a stop is heeded.
+const KNOCK: Duration = Duration::from_millis(300);
 /// Events of the client handled in one go.
 const EVENTS: usize = 64;
 /// How often a wait looks whether it has to end.
@@ -80,6 +82,24 @@ impl Link {
 
     pub(super) fn token(&self, kind: Kind, index: usize) -> usize {
         (self.round * KINDS.len() + kind as usize) * ROOM + index % ROOM
+    }
+
+    /// Waits until any broker answers.
+    ///
+    /// Before a broker is asked by its number it should be known to be there: while it is away, librdkafka tries it
+    /// again without any pause for as long as the question is open, thousands of times a second.
+    ///
+    /// # Errors
+    /// Nobody answered until then, or we are to stop; in words.
+    pub(super) fn knock(&self, until: Instant) -> Result<(), String> {
+        loop {
+            let told = self.client().fetch_metadata(Some("__consumer_offsets"), left(until).min(KNOCK));
+            match told {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() >= until || self.stop.is_set() => return Err(error.to_string()),
+                Err(_) => {}
+            }
+        }
     }
 
     /// The next answer to a question of this round: kind, index, answer. `None`: none until then.

@@ -118,9 +118,11 @@ impl KafkaObserve {
             told.insert("topics: no answer in time".to_owned());
         }
         faults.extend(told);
+        let compressed = self.config.compresses();
         for (name, (_, of)) in &self.logs.configs {
             if let Some(of) = of {
-                self.facts.configured(name, of);
+                let batch_bytes = of.batch_bytes.filter(|_| !compressed);
+                self.facts.configured(name, &ConfigOf { batch_bytes, ..of.clone() });
             }
         }
     }

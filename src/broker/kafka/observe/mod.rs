@@ -49,6 +49,8 @@ pub struct KafkaObserve {
     link: Option<Link>,
     stop: Stop,
     surveys: u32,
+    /// Whether the last survey was answered.
+    answered: bool,
     facts: Facts,
     listing: Listing,
     logs: Logs,
@@ -74,6 +76,7 @@ impl KafkaObserve {
             link: None,
             stop: Stop::default(),
             surveys: 0,
+            answered: true,
             facts: Facts::default(),
             listing: Listing::default(),
             logs: Logs::default(),
@@ -98,7 +101,12 @@ impl KafkaObserve {
     /// One round of questions; whether the cluster answered at all.
     fn round(&mut self, began: Instant, deadline: Duration, faults: &mut Vec<String>) -> Result<u64, String> {
         let by = |tenths: u32| began + deadline * tenths / 10;
-        self.link()?.begin();
+        let answered = self.answered;
+        let link = self.link()?;
+        link.begin();
+        if !answered {
+            link.knock(by(PARTS[0]))?;
+        }
         let dropped = self.list_groups(by(PARTS[0]), faults)?;
         self.list_topics(by(PARTS[0]), faults);
         self.ask_groups(by(PARTS[1]), faults);
@@ -121,6 +129,7 @@ impl Observe for KafkaObserve {
         self.surveys += 1;
         self.kept.rest();
         let dropped = self.round(start, deadline, &mut faults);
+        self.answered = dropped.is_ok();
         let words = self.link.as_ref().and_then(Link::last_words);
         let mut survey = self.facts.survey(self.spec.rows);
         survey.brokers = self.logs.brokers;
@@ -135,6 +144,9 @@ impl Observe for KafkaObserve {
     }
 
     fn positions_at(&mut self, questions: &[TimeQuestion], deadline: Duration) -> Vec<Option<TimedPosition>> {
+        if !self.answered {
+            return vec![None; questions.len()];
+        }
         self.at_times(questions, Instant::now() + deadline)
     }
 

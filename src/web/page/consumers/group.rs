@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::model::Timestamp;
 use crate::snapshot::{GroupView, LagCluster, LagState};
 use crate::text::i18n::LagTexts;
 use crate::text::number::{self, Quantity};
@@ -47,7 +48,12 @@ pub fn head(kit: &Kit, cluster: &str, name: &str, found: Option<(&LagCluster, &G
         Html::text(groups::phase(l, group.phase)),
         Html::text(&format!("{} {members}", l.members)),
         Html::text(&if group.burrow.is_empty() { String::new() } else { format!("Burrow {}", group.burrow) }),
-        Html::fill(l.as_of, &[("time", kit.time(group.as_of))]),
+        // Nobody could ask for the positions of a share group: there is no time of which they are.
+        if group.as_of == Timestamp::default() {
+            Html::default()
+        } else {
+            Html::fill(l.as_of, &[("time", kit.time(group.as_of))])
+        },
     ]);
     let head = Head {
         l,

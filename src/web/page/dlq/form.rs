@@ -268,6 +268,7 @@ fn reason(d: &'static DlqTexts, name: &'static str) -> &'static str {
         (Skip::TargetMissing, d.k_missing),
         (Skip::TargetIsDlq, d.k_is_dlq),
         (Skip::NoRetryStream, d.k_no_retry),
+        (Skip::TooLarge, d.k_too_large),
         (Skip::Enough, d.k_enough),
     ];
     known.iter().find(|(skip, _)| skip.name() == name).map_or(name, |(_, word)| word)

@@ -69,7 +69,19 @@ pub fn why(kit: &Kit, stream: &DlqStream) -> String {
         None => kit.d.no_group.to_owned(),
     };
     let frozen = if stream.answering { "" } else { kit.d.frozen };
-    [frozen, &stream.fault, &group].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" \u{b7} ")
+    [frozen, &stream.fault, &group, &readers(kit, stream)]
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" \u{b7} ")
+}
+
+/// Which groups read a stream without handling its letters; empty: none.
+pub fn readers(kit: &Kit, stream: &DlqStream) -> String {
+    if stream.readers.is_empty() {
+        return String::new();
+    }
+    fill(kit.d.read_by, &[("groups", &stream.readers.join(", "))])
 }
 
 /// How a stream was found.
@@ -242,7 +254,11 @@ fn row(kit: &Kit, stream: &DlqStream, many: bool) -> Row {
         ],
         trend: sparkline(&stream.trend, state.level),
         trend_words: trend_words(&stream.trend),
-        error: error.map(|e| e.0.to_owned()).unwrap_or_default(),
+        error: match error {
+            Some(("", _)) => d.no_class.to_owned(),
+            Some((class, _)) => class.to_owned(),
+            None => String::new(),
+        },
         error_share: error.map(|e| number::percent(e.1).text()).unwrap_or_default(),
         found: found(d, stream.found_by),
         state,

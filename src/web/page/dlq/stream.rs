@@ -11,7 +11,7 @@ use crate::web::page::lens::Lens;
 use crate::web::page::part::{render, to_html};
 use crate::web::page::{Part, View, percent_encode};
 
-use super::{count, found, inflow, oldest, state};
+use super::{count, found, inflow, oldest, readers, state};
 
 /// Rows of one breakdown; the rest is counted.
 const MAX_SHARES: usize = 8;
@@ -64,6 +64,7 @@ pub fn head(kit: &Kit, cluster: &str, name: &str, stream: Option<&DlqStream>) ->
                 Html::text(&format!("{}: {}", d.found, found(d, s.found_by))),
                 s.as_of.map(|at| Html::fill(kit.l.as_of, &[("time", kit.time(at))])).unwrap_or_default(),
                 Html::text(&s.fault),
+                Html::text(&readers(kit, s)),
             ]),
             note: match (s.answering, is_interrupted) {
                 (false, _) => d.frozen.to_owned(),
