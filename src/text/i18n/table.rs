@@ -298,9 +298,9 @@ table! {
     oldest_hint: "one of each flow", "플로우마다 하나";
     nothing_in_flight: "Nothing is in flight", "진행 중인 트랜잭션이 없습니다";
     none_in_flight: "none in flight", "진행 중인 것 없음";
-    waits_at: "waits at", "대기 단계";
-    waits_for: "waits for", "대기 시간";
-    age: "age", "경과";
+    waits_at: "Waits at", "대기 단계";
+    waits_for: "Waits for", "대기 시간";
+    age: "Age", "경과";
     // inputs, sources, streams
     inputs: "Inputs", "입력";
     inputs_hint: "the partitions of the streams in which its events were seen", "이 플로우의 이벤트가 발견된 스트림의 파티션";

@@ -37,7 +37,6 @@ fn frame(kit: &Kit, title: &str, back: &View) -> Frame {
     let mut f = Frame::new(kit, back, title.to_owned(), Vec::new());
     // A form that changes under one's hands is no help.
     f.live.clear();
-    f.kind = "form";
     f.refresh = false;
     f
 }
