@@ -64,7 +64,7 @@ impl Mask {
         match name {
             _ if self.hides(name) => HIDDEN.to_owned(),
             // Partition, offset and time as Spring writes them; the same rule as where they are read.
-            _ if matches!(value.len(), 4 | 8) && value.iter().any(|b| b.is_ascii_control()) => {
+            _ if matches!(value.len(), 4 | 8) && value.iter().any(u8::is_ascii_control) => {
                 number(value).map_or_else(|| cut(&printable(value), most), |n| n.to_string())
             }
             _ if matches!(value.trim_ascii_start(), [b'{' | b'[', ..]) => self.payload(value, most),
