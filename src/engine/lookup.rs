@@ -93,10 +93,11 @@ impl Engine {
             recovered: r.recovery.is_some(),
             joined: r.joined,
             started_at: Some(Timestamp(r.start.cut)),
-            ended_at: r.end.map(|end| Timestamp(end.at.cut)),
+            // Of one that is unexplained it is the deadline: whether it ended is not known.
+            ended_at: r.end.filter(|_| outcome.is_some()).map(|end| Timestamp(end.at.cut)),
             recovered_at: r.recovery.map(|m| Timestamp(m.cut)),
             latency: r.end.and_then(|end| end.latency).map(measured),
-            waits: in_flight.then(|| self.waits(flow, head, r)),
+            waits: in_flight.then(|| self.waits(flow, head, events, r)),
             times_out_at: timeout.map(|t| Timestamp(r.start.cut.saturating_add(t))),
             events: Some(self.told(flow, events, r)),
             full: events.len() >= self.limits.events_per_transaction.clamp(2, 1_000),
@@ -107,10 +108,11 @@ impl Engine {
         }
     }
 
-    fn waits(&self, flow: &Flow, head: &Head, r: &Resolution) -> Waits {
+    fn waits(&self, flow: &Flow, head: &Head, events: &[Fact], r: &Resolution) -> Waits {
         let deadline = flow.deadline(r.waiting);
         Waits {
             stage: flow.stage_name(r.waiting).to_owned(),
+            awaited: events.iter().all(|e| e.stage != r.waiting),
             since: Timestamp(r.last_cut),
             // An event is read before the tick that is later than it.
             seconds: seconds(self.now.0.saturating_sub(r.last_cut).max(0)),
@@ -176,8 +178,8 @@ fn buried(stone: &Tombstone, blank: TransactionView) -> TransactionView {
         Left::OpenEnded => (TransactionState::OpenEnded, None),
         Left::Evicted => (TransactionState::Evicted, None),
     };
-    // One that was pushed out, or was quiet for long, has not ended: only its last sign of life is known.
-    let ended = matches!(state, TransactionState::Ended | TransactionState::Unexplained);
+    // Of all others only their last sign of life, or their deadline, is known.
+    let ended = state == TransactionState::Ended;
     TransactionView {
         state,
         outcome,

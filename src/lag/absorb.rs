@@ -245,7 +245,7 @@ impl Board {
             let topic = &mut self.topics[row.topic as usize];
             let mut watched = row.polls > 1;
             if group.fresh && row.polls == 1 {
-                let before = group.before.as_ref().and_then(|b| b.of_partition(topic, row.partition));
+                let before = group.before.as_mut().and_then(|b| b.take_partition(topic, row.partition));
                 watched = before.is_some();
                 (row.lost, row.lost_upto) = before.unwrap_or((0, 0));
                 changed |= !watched;

@@ -38,15 +38,29 @@ impl StoredLoss {
             let topic = &topics[place as usize];
             (topic.name.to_string(), topic.id.clone(), rows)
         });
-        Self { lost: group.lost, gone: false, streams: named.collect() }
+        let mut streams: Vec<_> = named.collect();
+        // What was not seen again yet stays stored as it was.
+        for (name, id, unseen) in group.before.iter().flat_map(|before| &before.streams) {
+            match streams.iter_mut().find(|(known, ..)| known == name) {
+                None => streams.push((name.clone(), id.clone(), unseen.clone())),
+                Some((_, same, rows)) if same == id => {
+                    rows.extend(unseen);
+                    rows.sort_unstable();
+                    rows.dedup_by_key(|(partition, ..)| *partition);
+                }
+                Some(_) => {}
+            }
+        }
+        Self { lost: group.lost, gone: false, streams }
     }
 
-    /// What a partition lost and up to where; `None`: it was not watched, or as part of another log.
-    pub(super) fn of_partition(&self, topic: &Topic, partition: u32) -> Option<(u64, u64)> {
-        let (_, id, rows) = self.streams.iter().find(|(name, ..)| **name == *topic.name)?;
+    /// Hands out, once, what a partition lost and up to where; `None`: it was not watched, or as part of another log.
+    pub(super) fn take_partition(&mut self, topic: &Topic, partition: u32) -> Option<(u64, u64)> {
+        let (_, id, rows) = self.streams.iter_mut().find(|(name, ..)| **name == *topic.name)?;
         let same = id.is_empty() || topic.id.is_empty() || *id == topic.id;
         let at = rows.binary_search_by_key(&partition, |(number, ..)| *number).ok()?;
-        same.then(|| (rows[at].1, rows[at].2))
+        let (_, lost, upto) = rows.remove(at);
+        same.then_some((lost, upto))
     }
 }
 
@@ -67,11 +81,18 @@ impl Losses {
 
     /// A group leaves. One that lost nothing is forgotten; of the others at most `most` are remembered.
     pub fn leave(&mut self, name: &Arc<str>, group: &Group, most: usize) {
+        // One that a bound leaves out, survey by survey, is stored once.
+        let stored = match &group.before {
+            Some(before) => before.gone && before.lost == group.lost,
+            None => group.lost == 0 && group.rows.iter().all(|row| row.polls <= 1),
+        };
         if group.lost > 0 && self.before.len() < most {
             let gone = StoredLoss { lost: group.lost, gone: true, streams: Vec::new() };
             self.before.insert(Arc::clone(name), gone);
         }
-        self.changed.insert(Arc::clone(name));
+        if !stored {
+            self.changed.insert(Arc::clone(name));
+        }
     }
 
     /// A survey left nothing out: what it did not name, twice, is gone.

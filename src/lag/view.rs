@@ -24,6 +24,9 @@ const DRAINS: f64 = -1.0;
 /// Delivered and not acknowledged, by group, stream and partition: how many, and for how many seconds the oldest.
 type Pending<'a> = HashMap<(&'a str, &'a str, u32), (u64, f64)>;
 
+/// For so long after the newest commit its pace is the pace of now: what a rate is over, by its name.
+const PACE_HOLDS: i64 = 60 * MICROS_PER_SECOND;
+
 impl Board {
     /// The view of now. Rows of groups in which nothing changed are those of the view before.
     pub fn view(&mut self, now: Timestamp) -> Arc<LagCluster> {
@@ -155,8 +158,10 @@ impl Board {
         let trend = row.trend.as_deref();
         let slope = trend.filter(|_| row.unread_since != NEVER).and_then(Slope::of);
         let pushed = self.pushes.newest(&group.name, &topic.name, row.partition);
+        // The pace of a consumer that has died since is none.
+        let pace = pushed.filter(|p| now.since(p.at) <= PACE_HOLDS).and_then(|p| p.per_second);
         let commit_rate = match trend {
-            _ if pushed.is_some_and(|p| p.per_second.is_some()) => pushed.and_then(|p| p.per_second),
+            _ if pace.is_some() => pace,
             Some(trend) => commit_rate(trend),
             None => (row.polls > 1 && known.is_some()).then_some(0.0),
         };

@@ -87,6 +87,8 @@ pub struct Measured {
 pub struct Waits {
     /// The stage whose event is awaited (declared flows), else the last one seen.
     pub stage: String,
+    /// False where that stage was seen: what comes next is not known.
+    pub awaited: bool,
     /// Cut time of its last event.
     pub since: Timestamp,
     /// Seconds since then, by the clock of the newest tick.

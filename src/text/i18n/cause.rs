@@ -40,6 +40,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("too large for its target", "보낼 곳이 받는 크기보다 커서 남아 있습니다"),
     ("order of records with the same key", "같은 키의 레코드 순서는 유지되지 않습니다. 복사본은 기존 레코드 뒤에 추가됩니다"),
     ("all of them get the copies", "여러 그룹이 대상 스트림을 읽으며, 모두 복사본을 받습니다"),
+    ("was long over began anew", "오래전에 끝난 트랜잭션이 아직 보관 중일 때 다시 시작되었습니다"),
+    ("may be forgotten", "이벤트가 너무 늦게 와서 그 트랜잭션을 이미 잊었을 수 있습니다"),
     ("records expired", "읽기 전에 만료된 레코드가 있습니다"),
 ];
 

@@ -9,7 +9,7 @@ table! {
     id: "Transaction id", "트랜잭션 ID";
     id_hint: "exactly as in the events", "이벤트에 적힌 그대로";
     any_flow: "choose a flow", "플로우 선택";
-    kept: "Known are all in flight; ended ones with their events for {events}, then only how they ended: those that ended ok for {ok}, all others for {others}.", "진행 중인 트랜잭션은 모두 알 수 있습니다. 끝난 뒤 {events} 동안은 이벤트까지, 그 뒤에는 결과만 남습니다. 정상 종료는 {ok}, 그 밖의 종료는 {others} 보관합니다.";
+    kept: "Known are all in flight; ended ones with their events for {events}, then only how they ended: those that ended ok, or were quiet too long to tell, for {ok}, all others for {others}.", "진행 중인 트랜잭션은 모두 알 수 있습니다. 끝난 뒤 {events} 동안은 이벤트까지, 그 뒤에는 결과만 남습니다. 정상 종료와 끝을 알 수 없는 것은 {ok}, 그 밖의 종료는 {others} 보관합니다.";
     unknown_title: "Nothing is known of this transaction", "이 트랜잭션에 대해 아는 것이 없습니다";
     unknown_why: "Either no event of it was read, under this flow and exactly this id, or it ended longer ago than is kept.", "이 플로우와 정확히 이 ID로 읽은 이벤트가 없거나, 보관 기간보다 먼저 끝난 트랜잭션입니다.";
     busy: "The engine did not answer in time: it has much to do. Try again.", "엔진이 바빠 제때 응답하지 못했습니다. 다시 시도하십시오.";
@@ -36,6 +36,7 @@ table! {
     ended: "Ended", "종료";
     recovered: "Recovered", "복구";
     waits_at: "Waits for", "대기 중";
+    last_seen_at: "Last seen at", "마지막 단계";
     waits_since: "for {age}, since {time}", "{age}째, {time}부터";
     deadline: "stuck after {age}", "{age} 뒤 정체로 봄";
     deadline_learned: "stuck after {age}, learned", "{age} 뒤 정체로 봄(학습값)";

@@ -199,7 +199,7 @@ fn plan(cluster: String, stream: String, fields: &Fields) -> Result<RedrivePlan,
 
 /// Live events are not redriven: only streams of the board, and those with a run that was begun from it.
 fn is_watched(app: &App, cluster: &str, stream: &str) -> bool {
-    let snapshot = app.context.snapshot.borrow();
+    let snapshot = app.context.snapshot.borrow().clone(); // the engine waits for whoever borrows it
     snapshot.dlq.streams.iter().any(|s| s.cluster == *cluster && *s.stream == *stream)
         || app.config.actions.0.as_ref().is_some_and(|a| a.progress(cluster, stream).is_some())
 }

@@ -263,7 +263,8 @@ const OURS: &[Family] = &[
     gauge(
         "streamgauge_group_unknown_partitions",
         "Partitions of which it is not known how much is unread: they are in no sum.",
-        Over::Group(|out, c, g| group(out, c, g, Some(g.unknown_partitions.into()))),
+        // Of a group of which nothing is known, how much is not known is not known either.
+        Over::Group(|out, c, g| group(out, c, g, (!g.rows.is_empty()).then(|| g.unknown_partitions.into()))),
     ),
     counter(
         "streamgauge_group_lost_messages_total",

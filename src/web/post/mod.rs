@@ -141,7 +141,7 @@ async fn append(app: &App, items: Vec<Prepared>) -> Result<StoredAnswer, Problem
 
 /// No acknowledgement is no refusal: a record that was handed over may be written later.
 fn unsure(detail: String, names: Vec<(String, String)>) -> Problem {
-    let told = "nothing was acknowledged, but the events may still be written: send them again with the ids given here, and each counts once";
+    let told = "the events may still be written: send them again with the ids given here, and each counts once";
     let mut problem = Problem::busy(format!("{detail}; {told}"), LOG_DOWN_RETRY);
     problem.unsure = names.into_iter().map(|(id, transaction_id)| Unsure { id, transaction_id }).collect();
     problem

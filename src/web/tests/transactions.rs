@@ -46,6 +46,7 @@ fn waiting(key: TransactionKey) -> TransactionView {
         recovered_at: None,
         latency: None,
         waits: Some(Waits {
+            awaited: true,
             stage: "shipped".to_owned(),
             since: Timestamp::from_seconds(NOW + 1),
             seconds: 48.0,

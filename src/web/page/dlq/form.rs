@@ -287,7 +287,9 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
     };
     let count = |n: u64| number::count(n);
     let sent: u64 = run.sent.values().sum();
-    let mut rows = vec![(d.looked.to_owned(), count(run.looked_at))];
+    // Of one that another process began, how far it came is not known before it goes on.
+    let unknown = run.state == "interrupted" && run.span == 0;
+    let mut rows = if unknown { Vec::new() } else { vec![(d.looked.to_owned(), count(run.looked_at))] };
     let moved = if run.dry_run { d.would_move } else { d.moved };
     rows.extend(run.sent.iter().map(|(stream, n)| (format!("{moved} \u{2192} {stream}"), count(*n))));
     rows.extend(run.skipped.iter().map(|(why, n)| (format!("{}: {}", d.left_out, reason(d, why)), count(*n))));
@@ -302,10 +304,10 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
     Run {
         state: State { level, word: word.to_owned() },
         dry: if run.dry_run { d.dry_run } else { "" },
-        // Of one that another process began, how far it came is not known before it goes on.
-        passed: match run.span {
-            0 if run.state == "interrupted" => String::new(),
-            span => fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(span))]),
+        passed: if unknown {
+            String::new()
+        } else {
+            fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(run.span))])
         },
         share: (run.passed.min(run.span) * 100).checked_div(run.span).unwrap_or(100),
         rows,

@@ -79,7 +79,7 @@ pub fn table(kit: &Kit, t: &TransactionView, events: &[TransactionEvent]) -> Tab
         rows.push(Row { after: scale.after(kit, at), ..row(kit, e, scale.bar(began, at)) });
         before = Some(before.map_or(at, |b| b.max(at)));
     }
-    if let Some(waits) = &t.waits {
+    if let Some(waits) = t.waits.as_ref().filter(|w| w.awaited) {
         let level = if waits.stuck { Level::Bad } else { Level::Unknown };
         rows.push(Row {
             stage: waits.stage.clone(),
@@ -110,7 +110,8 @@ fn row(kit: &Kit, e: &TransactionEvent, bar: (String, String)) -> Row {
     let late = e.meaning == Meaning::AfterEnd;
     let place = format!("{}/{} @ {}", e.stream, e.partition, number::count(e.position));
     let place = Html(format!("<span class=\"mono\">{}</span>", Html::text(&place)));
-    let record = if letter {
+    let listed = kit.cx.snapshot.dlq.streams.iter().any(|s| *s.cluster == *e.cluster && *s.stream == *e.stream);
+    let record = if letter && listed {
         Html::link(&kit.url(&View::DlqStream(e.cluster.clone(), e.stream.clone())), &place)
     } else {
         place

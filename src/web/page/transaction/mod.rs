@@ -250,7 +250,10 @@ fn facts(kit: &Kit, t: &TransactionView) -> Vec<Fact> {
         let words = if waits.deadline_learned { x.deadline_learned } else { x.deadline };
         let deadline = waits.deadline_seconds.map(|s| Html::fill(words, &[("age", Html::text(&kit.limit(s)))]));
         let note = Html::dots([since, deadline.unwrap_or_default()]);
-        facts.push(Fact { bad: waits.stuck, ..fact(x.waits_at, Html::text(&waits.stage), note) });
+        facts.push(Fact {
+            bad: waits.stuck,
+            ..fact(if waits.awaited { x.waits_at } else { x.last_seen_at }, Html::text(&waits.stage), note)
+        });
     }
     if let Some(latency) = t.latency {
         let clock = Html::text(kit.t.clock(latency.clock));
