@@ -237,6 +237,12 @@ impl DlqActions for LetterActions {
                     .filter(|run| run.view.borrow().state == "interrupted")
                     .map(|run| run.plan.clone());
                 if let Some(plan) = plan {
+                    // How many of them were sent before the stop is not known.
+                    if plan.most.is_some() {
+                        let why =
+                            "it was limited to a number of letters, some of which may be sent: make a dry run anew";
+                        return Err(Refusal::Conflict(why.into()));
+                    }
                     return self.begin(who, plan, false);
                 }
             }

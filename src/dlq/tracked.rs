@@ -68,7 +68,9 @@ pub struct Tracked {
 impl Tracked {
     /// Goes on from stored facts and counters: inflow, redriven, expired.
     pub fn resume(&mut self, partitions: BTreeMap<u32, Facts>, (inflow, redriven, expired): (u64, u64, u64)) {
-        (self.partitions, self.resumed) = (partitions, true);
+        // Stored before its first sight, that one is still to come.
+        self.resumed = !partitions.is_empty();
+        self.partitions = partitions;
         (self.inflow, self.redriven, self.expired) = (inflow, redriven, expired);
     }
 

@@ -231,8 +231,7 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
     // goes on arriving, or the group moves in its usual rhythm, there is something to read.
     let seen = e.age.method == AgeMethod::Record || (e.transactional && !e.unseen);
     let last = stable - committed == 1 && !seen;
-    // What was there when we began to look may have come over hours.
-    let at_once = e.unread_for < e.watched && e.unmoved.min(e.unread_for) - e.quiet <= AT_ONCE;
+    let at_once = e.unmoved.min(e.unread_for) - e.quiet <= AT_ONCE;
     let aborted = e.transactional && e.unseen && at_once && (e.pause.is_none() || e.unmoved >= patience);
     if last && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
         return if e.transactional {

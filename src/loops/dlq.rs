@@ -102,12 +102,13 @@ impl DlqKeeper {
     pub fn absorb(&mut self, survey: &Survey, observe: &mut dyn Observe, stop: &Stop) {
         self.board.absorb(survey);
         if survey.answered {
-            let until = Instant::now() + READ_BUDGET;
             let asked = self.board.questions(AGES);
             if !asked.is_empty() {
                 let answers = observe.first_records(&asked, AGE_DEADLINE);
                 self.board.told(&asked, &answers);
             }
+            // From here on: a slow answer to the questions above must not keep the markers from being read.
+            let until = Instant::now() + READ_BUDGET;
             for wish in self.board.marker_wishes() {
                 self.read_markers(&wish, observe, until, stop);
             }

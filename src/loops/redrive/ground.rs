@@ -38,8 +38,9 @@ pub(super) struct Ground {
 }
 
 impl RedriveLoop {
-    /// Fences other runs, then reads all that is durable. `contact`: the cluster has to answer until then.
-    pub(super) fn ground(&mut self, contact: Option<Instant>) -> Result<Ground, RedriveError> {
+    /// Fences other runs, then reads all that is durable. `contact`: the cluster has to answer until then; `reached`:
+    /// it did.
+    pub(super) fn ground(&mut self, contact: Option<Instant>, reached: &mut bool) -> Result<Ground, RedriveError> {
         let within =
             |most: Duration| contact.map_or(most, |at| at.saturating_duration_since(Instant::now()).clamp(LEAST, most));
         let impossible = |words: String| RedriveError::Impossible(words);
@@ -52,12 +53,14 @@ impl RedriveLoop {
             refused = (self.prepare)(&marker).err();
             // From here on nobody else's step can succeed: what is read below stays true.
             progress = Some(mover.progress(&stream, within(STEP))?);
+            *reached = true;
         }
         let survey = self.observe.survey(within(SURVEY));
         if !survey.answered {
             let why = survey.faults.join("; ");
             return Err(MoveError::Unavailable(format!("the cluster does not answer: {why}")).into());
         }
+        *reached = true;
         let topic = |name: &str| survey.topics.iter().find(|t| *t.name == *name);
         let dlqs = self.dlqs(&survey);
         let lie_in = || {
@@ -67,6 +70,10 @@ impl RedriveLoop {
             known.join(" ")
         };
         let Some(dlq) = topic(&stream) else {
+            if !survey.faults.is_empty() {
+                let why = survey.faults.join("; ");
+                return Err(MoveError::Unavailable(format!("the cluster answers in part: {why}")).into());
+            }
             let cluster = &self.options.cluster;
             return Err(impossible(format!(
                 "cluster {cluster} has no stream {stream}; dead letters lie in: {}",

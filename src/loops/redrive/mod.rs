@@ -142,13 +142,19 @@ impl RedriveLoop {
         let (mut pause, mut idle, mut course) = (PAUSES.0, 0, Course::default());
         loop {
             let before = view.sent.values().sum::<u64>();
+            let refused = course.refused.len();
             let error = match self.attempt(view, &mut course, contact) {
                 Err(RedriveError::Moved(MoveError::Unavailable(words))) => words,
                 // Each time there is one letter less to send.
-                Err(RedriveError::Moved(MoveError::TooLarge(_))) if course.refused.len() < REFUSED => continue,
+                Err(RedriveError::Moved(MoveError::TooLarge(_)))
+                    if (refused + 1..REFUSED).contains(&course.refused.len()) =>
+                {
+                    continue;
+                }
                 other => return other,
             };
-            let moved = before < view.sent.values().sum::<u64>();
+            // What a dry run counted it counts anew.
+            let moved = !self.options.dry_run && before < view.sent.values().sum::<u64>();
             idle = if moved { 0 } else { idle + 1 };
             pause = if moved { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
             if !course.reached && Instant::now() + pause >= contact {
@@ -169,8 +175,11 @@ impl RedriveLoop {
     }
 
     fn attempt(&mut self, view: &mut RedriveView, course: &mut Course, contact: Instant) -> Result<(), RedriveError> {
-        let mut ground = self.ground(if course.reached { None } else { Some(contact) })?;
-        course.reached = true;
+        let contact = if course.reached { None } else { Some(contact) };
+        let mut ground = self.ground(contact, &mut course.reached)?;
+        if self.options.dry_run {
+            view.sent.clear();
+        }
         // A step that was not answered was made, or it was not: the log says which.
         for (partition, position, target) in course.unanswered.drain(..) {
             if ground.settled.fate(partition, position) == Some(Fate::Sent) {

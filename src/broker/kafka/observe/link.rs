@@ -8,7 +8,7 @@ use crate::broker::Stop;
 use crate::broker::kafka::client::KafkaConfig;
 use crate::broker::kafka::ffi::{Answer, Client, Queue};
 
-/// How long one attempt to reach anybody lasts: how late a stop is heeded.
+/// How long the first attempt to reach anybody lasts; the next ones twice as long each.
 const KNOCK: Duration = Duration::from_millis(300);
 /// Events of the client handled in one go.
 const EVENTS: usize = 64;
@@ -92,12 +92,13 @@ impl Link {
     /// # Errors
     /// Nobody answered until then, or we are to stop; in words.
     pub(super) fn knock(&self, until: Instant) -> Result<(), String> {
+        let mut wait = KNOCK;
         loop {
-            let told = self.client().fetch_metadata(Some("__consumer_offsets"), left(until).min(KNOCK));
+            let told = self.client().fetch_metadata(Some("__consumer_offsets"), left(until).min(wait));
             match told {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() >= until || self.stop.is_set() => return Err(error.to_string()),
-                Err(_) => {}
+                Err(_) => wait *= 2, // each is a question of its own: a far cluster may need longer for its answer
             }
         }
     }
