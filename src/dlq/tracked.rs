@@ -84,8 +84,10 @@ impl Tracked {
     /// Takes what a survey says of a partition. `settled(from, to)`: letters of it that our redrive settled one by one;
     /// they are handled wherever the group stands. `moves`: what else the group moves over counts as redriven.
     pub fn learn(&mut self, partition: u32, new: Facts, settled: &dyn Fn(u64, u64) -> u64, moves: bool) {
+        // Whether what came after `old` is all that came since: an empty partition that was seen is known, too.
+        let known = self.partitions.get(&partition).is_some_and(|old| new.end >= old.end);
         let old = match self.partitions.get(&partition) {
-            Some(old) if new.end >= old.end => *old,
+            Some(old) if known => *old,
             // Records that were taken back (an election that was not clean) or a topic made anew without an id.
             Some(_) => Facts::default(),
             None if self.samples.is_empty() && !self.resumed => {
@@ -95,7 +97,7 @@ impl Tracked {
             // A partition that joins a stream we watch brings all of its letters with it.
             None => Facts::default(),
         };
-        self.inflow += new.end.saturating_sub(old.end.max(if old == Facts::default() { new.start } else { 0 }));
+        self.inflow += new.end.saturating_sub(if known { old.end } else { old.end.max(new.start) });
         let handled_to = old.committed.unwrap_or(0).max(old.start);
         let gone_to = new.start.min(old.end.max(handled_to)).max(handled_to);
         let gone = gone_to - handled_to;
@@ -103,7 +105,7 @@ impl Tracked {
         // What came and went between two surveys: where the group stands behind it, perhaps it was handled in time;
         // what lies beyond the group's position was not.
         let unseen_from = old.end.max(gone_to).max(new.committed.unwrap_or(0));
-        if old != Facts::default() && new.start > unseen_from {
+        if known && new.start > unseen_from {
             let unseen = new.start - unseen_from;
             self.expired += unseen - settled(unseen_from, new.start).min(unseen);
         }
@@ -209,6 +211,15 @@ mod tests {
         assert_eq!(sums(&t), (30, 50, 20), "only what lay there could be handled");
         learn(&mut t, 1, facts(0, 4, None));
         assert_eq!(sums(&t), (34, 50, 20), "a new partition brings its letters");
+    }
+
+    #[test]
+    fn what_came_and_went_in_a_stream_that_was_empty_is_counted() {
+        let mut t = Tracked::default();
+        learn(&mut t, 0, facts(0, 0, None));
+        t.sample(Timestamp(0), Some(0));
+        learn(&mut t, 0, facts(364, 400, None));
+        assert_eq!(sums(&t), (400, 0, 364));
     }
 
     #[test]
