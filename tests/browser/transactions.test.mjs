@@ -34,6 +34,8 @@ test('one transaction is found by its id and followed to its end', async () => {
   try {
     await post(server, { transaction_id: id, flow: 'checkout', stage: 'order.placed' });
     await known(server, 'checkout', id);
+    // The engine answers at once; the form lists the flows of the newest snapshot.
+    await until('the flow is listed', async () => (await (await fetch(`${server.url}/transactions`)).text()).includes('>checkout</option>'));
     await page.goto(`${server.url}/transactions`);
     await until('live', async () => (await page.getAttribute('#conn', 'data-state')) === 'live');
     await page.keyboard.press('/');
