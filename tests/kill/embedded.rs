@@ -1,7 +1,7 @@
 //! The embedded log: what was acknowledged survives, and is counted once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,24 +21,27 @@ use crate::support::wire;
 use crate::verdict;
 use crate::world::{self, Course};
 
-const EVENTS: usize = 220_000;
+/// Events that are drawn; a few of them are none that can be posted.
+const EVENTS: usize = 1_150_000;
 /// Seconds of event time that are written in a fraction of that.
 const SPAN: i64 = 600;
 /// Record times are those of writing: what is to time out within the test has this long.
 const TIMEOUT: Duration = Duration::from_secs(6);
-const KILLS: usize = 18;
+const KILLS: usize = 32;
 /// Events per request, drawn up to it.
-const BATCH: u64 = 400;
+const BATCH: u64 = 1_000;
 /// Events per second at most, so that the kills find something under way.
-const RATE: u64 = 12_000;
+const RATE: u64 = 16_000;
 const STREAM: &str = "posts";
+/// Requests after which new segments are linked: far fewer than it takes until one of them expires.
+const LINK_EVERY: u64 = 50;
 
 /// The whole test.
 pub fn run(seed: u64) {
     let began = Instant::now();
     let (flows, events) = events(seed);
     let total = events.len() as u64;
-    assert!(total >= 200_000, "{total} events");
+    assert!(total >= 1_000_000, "{total} events");
     let dir = tempfile::tempdir().expect("a directory");
     let mut lives = Lives::begin(dir.path(), &config(&flows), seed);
     let scraper = Scraper::start(lives.address.clone());
@@ -46,7 +49,8 @@ pub fn run(seed: u64) {
     let events = Arc::new(events);
     let writer = {
         let (address, events, acknowledged) = (lives.address.clone(), Arc::clone(&events), Arc::clone(&acknowledged));
-        std::thread::spawn(move || write(&address, &events, &acknowledged, seed))
+        let kept = Kept { of: dir.path().join("data").join("log").join(STREAM), dir: dir.path().join("kept") };
+        std::thread::spawn(move || write(&address, &events, &acknowledged, &kept, seed))
     };
     lives.kill_at_any_moment(KILLS, total, &|| acknowledged.load(Ordering::Relaxed), false);
     let (repeated, refused) = writer.join().expect("the writer");
@@ -57,7 +61,7 @@ pub fn run(seed: u64) {
     let (kills, slowest) = (lives.kills, lives.slowest_start);
     let report = scraper.stop();
     lives.terminate();
-    let seen = read_back(&dir.path().join("data").join("log"));
+    let seen = read_back(&dir.path().join("kept"));
     let copies = check_log(&seen, &events);
     let seen = [seen];
     let oracle = Oracle::new(&flows, &seen, 3_600);
@@ -111,9 +115,9 @@ fn config(flows: &[FlowSpec]) -> String {
 
 /// Posts everything in order; what was not acknowledged is posted again, as it is. Hands out how often
 /// that happened, and how many malformed requests were refused.
-fn write(address: &Address, events: &[Record], acknowledged: &AtomicU64, seed: u64) -> (u64, u64) {
+fn write(address: &Address, events: &[Record], acknowledged: &AtomicU64, kept: &Kept, seed: u64) -> (u64, u64) {
     let (mut rng, began) = (Rng::new(seed), Instant::now());
-    let (mut repeated, mut refused, mut sent) = (0, 0, 0);
+    let (mut repeated, mut refused, mut sent, mut requests) = (0, 0, 0, 0);
     while sent < events.len() {
         let batch = &events[sent..events.len().min(sent + 1 + rng.below(BATCH) as usize)];
         let mut body = Vec::new();
@@ -138,6 +142,10 @@ fn write(address: &Address, events: &[Record], acknowledged: &AtomicU64, seed: u
             }
         });
         sent += batch.len();
+        requests += 1;
+        if requests % LINK_EVERY == 0 || sent == events.len() {
+            kept.link();
+        }
         acknowledged.store(sent as u64, Ordering::Relaxed);
         let due = Duration::from_micros(sent as u64 * 1_000_000 / RATE);
         std::thread::sleep(due.saturating_sub(began.elapsed()));
@@ -151,9 +159,32 @@ fn post(address: &Address, body: &[u8]) -> Option<u16> {
     http::request(&address.get()?, "POST", "/transactions", &headers, body).ok().map(|answer| answer.status)
 }
 
-/// The log as it lies in the data directory.
+/// The log with all that ever lay in it: the server's own begins to expire before a million events are written.
+struct Kept {
+    /// Directory of the server's stream.
+    of: PathBuf,
+    /// A log whose segments are other names of the same files.
+    dir: PathBuf,
+}
+
+impl Kept {
+    /// Gives new segments their second name.
+    fn link(&self) {
+        let to = self.dir.join(STREAM);
+        std::fs::create_dir_all(&to).expect("a directory");
+        for entry in std::fs::read_dir(&self.of).expect("the stream").map(|e| e.expect("an entry")) {
+            let name = to.join(entry.file_name());
+            if !name.exists() {
+                std::fs::hard_link(entry.path(), name).expect("linked");
+            }
+        }
+    }
+}
+
+/// Everything that lies in a log.
 fn read_back(dir: &Path) -> Seen {
-    let log = EmbeddedLog::open(dir, LogOptions::default(), world::wall).expect("the log");
+    let options = LogOptions { retain_bytes: u64::MAX, ..LogOptions::default() };
+    let log = EmbeddedLog::open(dir, options, world::wall).expect("the log");
     let mut records = log.inspector().sample(STREAM, usize::MAX, PATIENCE).expect("records");
     records.sort_by_key(|r| r.at.2);
     let records = records.iter().map(|raw| {
