@@ -185,8 +185,6 @@ pub(super) fn kafka(cluster: &ClusterConfig) -> KafkaConfig {
 pub(super) fn inspector(config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Inspect>, String> {
     match cluster.kind {
         ClusterKind::Kafka => Ok(Box::new(KafkaInspect::new(cluster.name.as_str(), kafka(cluster)))),
-        ClusterKind::Embedded => EmbeddedLog::open(&config.data_dir.join("log"), LogOptions::default(), wall)
-            .map(|log| log.inspector())
-            .map_err(|e| e.to_string()),
+        ClusterKind::Embedded => EmbeddedLog::look(&config.data_dir.join("log")).map_err(|e| e.to_string()),
     }
 }

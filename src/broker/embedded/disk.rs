@@ -1,7 +1,7 @@
-//! Files and directories of the log: names, the lock, the file that describes a stream.
+//! Files and directories of the log: names, the lock and who holds it, the file that describes a stream.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,11 +47,55 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     let since = Instant::now();
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                sign(&file, &format!("process {}", std::process::id()));
+                return Ok(file);
+            }
             Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path }),
             Err(TryLockError::Error(error)) => return Err(io(&path)(error)),
         }
+    }
+}
+
+/// Longest signature that is read.
+const SIGNATURE_BYTES: u64 = 1_024;
+
+/// Says in the lock's file who holds it. Nothing depends on it but words: a disk that is full is no reason to fail.
+pub(super) fn sign(mut lock: &File, who: &str) {
+    let signed = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(who.as_bytes()));
+    if let Err(error) = signed {
+        tracing::debug!(%error, "the lock could not be signed");
+    }
+}
+
+/// Who has the log.
+#[derive(Debug)]
+pub(super) enum Holder {
+    /// There is no log.
+    None,
+    /// Nobody; nobody can open it while this file lives, others may look as well.
+    Nobody(File),
+    /// Another process, which said this of itself; empty where it said nothing.
+    Somebody(String),
+}
+
+/// Looks who holds the lock of a log. Changes nothing.
+pub(super) fn holder(dir: &Path) -> Result<Holder, StoreError> {
+    let path = dir.join("lock");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Holder::None),
+        Err(error) => return Err(io(&path)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Holder::Nobody(file)),
+        Err(TryLockError::WouldBlock) => {
+            let mut who = Vec::new();
+            file.take(SIGNATURE_BYTES).read_to_end(&mut who).map_err(io(&path))?;
+            Ok(Holder::Somebody(String::from_utf8_lossy(&who).into_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(io(&path)(error)),
     }
 }
 

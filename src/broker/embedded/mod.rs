@@ -1,7 +1,7 @@
 //! The embedded log: a durable, partitioned log in the data directory, for life without a broker.
 //!
 //! ```text
-//! <data_dir>/log/lock                         held while the log is open
+//! <data_dir>/log/lock                         held while the log is open; says by whom
 //! <data_dir>/log/groups.redb                  positions of groups, steps of movers
 //! <data_dir>/log/<stream>/stream              incarnation and number of partitions, written once
 //! <data_dir>/log/<stream>/0000-<base>.log     segments of partition 0, named by their first position
@@ -101,7 +101,7 @@ impl EmbeddedLog {
     /// `Format` for files of a newer version, `Io` where the disk refuses.
     pub fn open(dir: &Path, options: LogOptions, now: fn() -> Timestamp) -> Result<Self, StoreError> {
         let lock = disk::lock(dir)?;
-        let (streams, cuts) = recover::streams(dir)?;
+        let (streams, cuts) = recover::streams(dir, recover::Rest::Cut)?;
         for cut in &cuts {
             tracing::warn!(
                 file = %cut.path.display(), bytes = cut.bytes, next = cut.next,
@@ -117,7 +117,7 @@ impl EmbeddedLog {
             cuts,
             streams: RwLock::new(streams),
             bell: Bell::default(),
-            _lock: lock,
+            lock,
         });
         let queue = Arc::new(write::Queue::start(&shared)?);
         Ok(Self { shared, queue })
@@ -136,10 +136,24 @@ impl EmbeddedLog {
         Arc::new(self.clone())
     }
 
-    /// Looks at the log for `doctor` and `sample`.
+    /// Looks at the log, as it is now, for `doctor` and `sample`.
     #[must_use]
     pub fn inspector(&self) -> Box<dyn Inspect> {
-        Box::new(inspect::Inspector(Arc::clone(&self.shared)))
+        Box::new(inspect::Inspector::of(&self.shared))
+    }
+
+    /// Looks at the log in `dir` without opening it: nothing is made, cut or locked against a running process, beside
+    /// which it reads what has been written as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but never `Locked`.
+    pub fn look(dir: &Path) -> Result<Box<dyn Inspect>, StoreError> {
+        Ok(Box::new(inspect::Inspector::beside(dir)?))
+    }
+
+    /// Tells those who find the log held where its holder's pages are.
+    pub fn announce(&self, pages: &str) {
+        disk::sign(&self.shared.lock, &format!("process {}, pages at {pages}", std::process::id()));
     }
 
     /// Watches groups and streams.
@@ -187,7 +201,7 @@ struct Shared {
     streams: RwLock<BTreeMap<Arc<str>, Arc<Stream>>>,
     bell: Bell,
     /// Locked while it is open.
-    _lock: File,
+    lock: File,
 }
 
 impl Shared {

@@ -1,8 +1,8 @@
-//! Opening: which streams are there, and where each partition ends. Nothing acknowledged is cut off.
+//! Opening and looking: which streams are there, and where each partition ends. Nothing acknowledged is cut off.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,8 +19,19 @@ const PLACES: usize = 10_000;
 
 type Streams = BTreeMap<Arc<str>, Arc<Stream>>;
 
-/// All streams of the log, and the torn tails that were cut off.
-pub(super) fn streams(dir: &Path) -> Result<(Streams, Vec<Cut>), StoreError> {
+/// What becomes of the bytes behind the last sound frame of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// They are cut off, if they can be what a dying process left: the log is ours.
+    Cut,
+    /// They are checked in the same way and left where they are: nobody has the log.
+    Check,
+    /// They are being written by the process that has the log. It may also take old segments away.
+    Ignore,
+}
+
+/// All streams of the log, and the torn tails, which were cut off if `rest` says so.
+pub(super) fn streams(dir: &Path, rest: Rest) -> Result<(Streams, Vec<Cut>), StoreError> {
     let (mut streams, mut cuts) = (Streams::new(), Vec::new());
     for entry in fs::read_dir(dir).map_err(disk::io(dir))? {
         let entry = entry.map_err(disk::io(dir))?;
@@ -29,7 +40,7 @@ pub(super) fn streams(dir: &Path) -> Result<(Streams, Vec<Cut>), StoreError> {
             continue;
         }
         let name: Arc<str> = entry.file_name().to_string_lossy().into();
-        if let Some(stream) = stream(&path, Arc::clone(&name), &mut cuts)? {
+        if let Some(stream) = stream(&path, Arc::clone(&name), rest, &mut cuts)? {
             streams.insert(name, Arc::new(stream));
         }
     }
@@ -37,7 +48,7 @@ pub(super) fn streams(dir: &Path) -> Result<(Streams, Vec<Cut>), StoreError> {
 }
 
 /// One stream; `None` for one whose making was interrupted before anything was written to it.
-fn stream(dir: &Path, name: Arc<str>, cuts: &mut Vec<Cut>) -> Result<Option<Stream>, StoreError> {
+fn stream(dir: &Path, name: Arc<str>, rest: Rest, cuts: &mut Vec<Cut>) -> Result<Option<Stream>, StoreError> {
     let mut bases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(disk::io(dir))? {
         let entry = entry.map_err(disk::io(dir))?;
@@ -55,7 +66,7 @@ fn stream(dir: &Path, name: Arc<str>, cuts: &mut Vec<Cut>) -> Result<Option<Stre
     let partitions = (0..description.partitions).map(|number| {
         let mut bases = bases.remove(&number).unwrap_or_default();
         bases.sort_unstable();
-        let view = view(dir, number, &bases, seed(&description.incarnation, number), cuts)?;
+        let view = view(dir, number, &bases, seed(&description.incarnation, number), rest, cuts)?;
         Ok(Arc::new(Partition::new(dir.to_owned(), number, &description.incarnation, view)))
     });
     let partitions = partitions.collect::<Result<_, StoreError>>()?;
@@ -63,12 +74,22 @@ fn stream(dir: &Path, name: Arc<str>, cuts: &mut Vec<Cut>) -> Result<Option<Stre
 }
 
 /// Where a partition begins and ends. The newest segment is checked as a whole, older ones by the cursor that reads them.
-fn view(dir: &Path, number: u32, bases: &[u64], seed: u64, cuts: &mut Vec<Cut>) -> Result<View, StoreError> {
+fn view(
+    dir: &Path,
+    number: u32,
+    bases: &[u64],
+    seed: u64,
+    rest: Rest,
+    cuts: &mut Vec<Cut>,
+) -> Result<View, StoreError> {
     let mut view = View::default();
     for (i, base) in bases.iter().enumerate() {
         let path = disk::segment_path(dir, number, *base);
         let newest = i + 1 == bases.len();
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(disk::io(&path))?;
+        let file = match OpenOptions::new().read(true).write(rest == Rest::Cut).open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && rest == Rest::Ignore => continue, // it expired just now
+            opened => opened.map_err(disk::io(&path))?,
+        };
         let mut bytes = Vec::new();
         let looked_at = if newest { u64::MAX } else { HEADER as u64 };
         (&file).take(looked_at).read_to_end(&mut bytes).map_err(disk::io(&path))?;
@@ -80,10 +101,12 @@ fn view(dir: &Path, number: u32, bases: &[u64], seed: u64, cuts: &mut Vec<Cut>) 
             continue;
         }
         let scan = Scan::of(&bytes, *base, seed);
-        let torn = length - scan.sound as u64;
-        if torn > 0 {
+        let torn = length.saturating_sub(scan.sound as u64);
+        if torn > 0 && rest != Rest::Ignore {
             scan.check_torn(&bytes, seed).map_err(|detail| disk::damaged(&path, detail))?;
-            file.set_len(scan.sound as u64).and_then(|()| file.sync_all()).map_err(disk::io(&path))?;
+            if rest == Rest::Cut {
+                file.set_len(scan.sound as u64).and_then(|()| file.sync_all()).map_err(disk::io(&path))?;
+            }
             cuts.push(Cut { path, bytes: torn, next: scan.next });
         }
         view.segments.push_back(Segment { base: *base, bytes: scan.sound as u64, began: scan.began });

@@ -18,6 +18,7 @@ use crate::model::{
 
 mod durability;
 mod groups;
+mod looking;
 mod reading;
 
 /// Longest wait for anything.
