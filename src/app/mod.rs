@@ -40,8 +40,11 @@ use actions::LetterActions;
 use brokers::Clusters;
 use watchers::{Boards, before, peek_desks};
 
-/// After the first signal the process ends within this, whatever hangs.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// The process has ended so long after the first signal, whatever hangs: requests, the last checkpoint and the flush
+/// of telemetry share it. Half of what service managers and containers wait before they kill.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+/// What stays of it for telemetry at least.
+const FLUSH_SHARE: Duration = Duration::from_secs(1);
 /// Samples of undecodable records on their way to the status page; beyond, they are dropped (and still counted).
 const SAMPLE_QUEUE: usize = 256;
 /// Lookups of transactions that wait for the engine's next tick.
@@ -150,6 +153,9 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     base.origin = program::origin(&config, address);
+    if let Some(log) = clusters.log() {
+        log.announce(&format!("{}{}/", base.origin, config.base_path()));
+    }
     // Only once there is somewhere to show it.
     let traffic = match (demo_plan, &publish) {
         (Some(plan), Some(publish)) => {
@@ -297,7 +303,8 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         })?;
     }
     say_listening(&config, address);
-    let ended = supervisor.run(STOP_DEADLINE);
+    let ended = supervisor.run(END_DEADLINE - FLUSH_SHARE);
+    telemetry.end_by(ended.began + END_DEADLINE);
     if !ended.is_clean() {
         tracing::error!(reason = %ended.reason, failures = ?ended.failures, stuck = ?ended.stuck, forced = ended.forced, "ended, but not cleanly");
     }

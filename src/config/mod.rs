@@ -40,6 +40,7 @@ pub use units::{duration, show_duration};
 
 use crate::model::{DlqSpec, FlowSpec, LagSpec, Limits, StreamSpec, WebLimits};
 use crate::telemetry::LogFormat;
+use crate::web::is_loopback;
 use read::Reader;
 
 /// Looks a variable of the environment up. A parameter, so that tests need no environment.
@@ -197,7 +198,7 @@ impl Config {
     /// # Errors
     /// The problem, with its three ways out.
     pub fn check_exposure(&self) -> Result<(), ConfigErrors> {
-        if self.listen.ip().is_loopback() || self.auth.users_file.is_some() || self.auth.insecure_no_auth {
+        if is_loopback(self.listen.ip()) || self.auth.users_file.is_some() || self.auth.insecure_no_auth {
             return Ok(());
         }
         let place = self.file.clone().map_or(Place::Default, |path| Place::File { path, line: 0, column: 0 });

@@ -19,7 +19,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// After the process was asked to stop, a disk that refuses gets this long.
-const LAST_TRIES: Duration = Duration::from_secs(3);
+const LAST_TRIES: Duration = Duration::from_secs(1);
 
 /// What the keeper tells pages and readiness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,8 @@
 //!
 //! Stopping asks the members of one [`Stage`] and waits for them before it asks the next: readers stop
 //! before the engine, so that the last checkpoint covers all that was read. A stage may use at most half
-//! of the time that is left until the hard deadline: one stuck member never robs the last checkpoint.
+//! of the time that is left until the hard deadline, the last one all of it: one stuck member never robs
+//! the last checkpoint.
 
 use std::any::Any;
 use std::future::Future;
@@ -34,11 +35,9 @@ pub enum Stage {
     Engine,
     /// Stores: the last checkpoint and the ledger become durable.
     Store,
-    /// Whatever must outlive the rest.
-    Last,
 }
 
-const STAGES: [Stage; 5] = [Stage::Edge, Stage::Read, Stage::Engine, Stage::Store, Stage::Last];
+const STAGES: [Stage; 4] = [Stage::Edge, Stage::Read, Stage::Engine, Stage::Store];
 
 /// Why the process stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +71,8 @@ impl std::fmt::Display for Reason {
 pub struct Ended {
     /// What began it.
     pub reason: Reason,
+    /// When.
+    pub began: Instant,
     /// Members that failed while stopping, with their errors.
     pub failures: Vec<(String, String)>,
     /// Members that did not stop in time.
@@ -219,11 +220,13 @@ impl Supervisor {
             Err(_) => Reason::Asked("all members are gone".into()),
         };
         tracing::info!(%reason, "stopping");
-        self.stop(reason, Instant::now() + deadline)
+        self.stop(reason, deadline)
     }
 
-    fn stop(mut self, reason: Reason, deadline: Instant) -> Ended {
-        let mut ended = Ended { reason, failures: Vec::new(), stuck: Vec::new(), forced: false };
+    fn stop(mut self, reason: Reason, deadline: Duration) -> Ended {
+        let began = Instant::now();
+        let deadline = began + deadline;
+        let mut ended = Ended { reason, began, failures: Vec::new(), stuck: Vec::new(), forced: false };
         for stage in STAGES {
             for member in self.members.iter_mut().filter(|m| m.stage == stage) {
                 if let Some(stop) = member.stop.take()
@@ -234,7 +237,7 @@ impl Supervisor {
             }
             let now = Instant::now();
             let until =
-                if stage == Stage::Last { deadline } else { now + (deadline.saturating_duration_since(now) / 2) };
+                if stage == Stage::Store { deadline } else { now + (deadline.saturating_duration_since(now) / 2) };
             self.wait(stage, until, &mut ended);
             if ended.forced {
                 break;

@@ -4,7 +4,7 @@
 //! init(settings) -> Guard          keep it until the end of main
 //!   logs     always, to stderr; RUST_LOG or a quiet default
 //!   OTLP     only with [telemetry] otlp_endpoint or OTEL_EXPORTER_OTLP_*ENDPOINT; gRPC, cleartext
-//! drop(Guard)                      flushes what is queued, for at most FLUSH_DEADLINE
+//! drop(Guard)                      flushes what is queued, for at most FLUSH_DEADLINE, and not beyond end_by
 //! ```
 //!
 //! Export runs on a small runtime of its own: so it may be started and flushed from any thread, before
@@ -19,7 +19,8 @@ pub mod propagate;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 
@@ -78,6 +79,7 @@ pub enum TelemetryError {
 #[must_use = "dropping it ends telemetry"]
 pub struct Guard {
     export: Option<Export>,
+    end: OnceLock<Instant>,
 }
 
 /// Sets up logs and, where an endpoint is given, OTLP. Once per process, from any thread.
@@ -91,7 +93,7 @@ pub fn init(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result
     if let Some(export) = &export {
         tracing::info!(endpoint = export.endpoints(), "OTLP export is on");
     }
-    Ok(Guard { export })
+    Ok(Guard { export, end: OnceLock::new() })
 }
 
 impl Guard {
@@ -105,13 +107,28 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// The process is to have ended by then: flushing shares its last moments with all that stopped before. The
+    /// first call holds.
+    pub fn end_by(&self, at: Instant) {
+        let _first_holds = self.end.set(at);
+    }
+
+    /// What flushing may take from now on.
+    fn flush_within(&self) -> Duration {
+        let left = self.end.get().map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(FLUSH_DEADLINE, |left| left.min(FLUSH_DEADLINE))
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
+        let within = self.flush_within();
         if let Some(export) = self.export.take()
-            && !export.stop(FLUSH_DEADLINE)
+            && !export.stop(within)
         {
             tracing::warn!(
-                "the collector did not take everything at the end (it is given {FLUSH_DEADLINE:?}): the last spans are lost"
+                "the collector did not take everything at the end (it was given {within:.1?}): the last spans are lost"
             );
         }
     }

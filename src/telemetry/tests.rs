@@ -160,6 +160,10 @@ fn a_collector_that_never_answers_costs_the_deadline_and_not_more() {
 #[test]
 fn off_is_off() {
     assert!(Export::start(&Plan::default(), "").unwrap().is_none());
-    let guard = Guard { export: None };
+    let guard = Guard { export: None, end: OnceLock::new() };
     Metrics::new(&guard.meter()).batches(1);
+    assert_eq!(guard.flush_within(), FLUSH_DEADLINE);
+    guard.end_by(Instant::now() + Duration::from_millis(500));
+    guard.end_by(Instant::now() + Duration::from_secs(60));
+    assert!(guard.flush_within() <= Duration::from_millis(500), "{:?}", guard.flush_within());
 }

@@ -1,7 +1,7 @@
 //! Who may ask for what: users from a file, HTTP basic, three roles, denied unless allowed.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -230,19 +230,10 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
     }
 }
 
-/// Listening beyond loopback without authentication.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0} is reachable from other machines and [auth] is not set: set auth.users_file, listen on 127.0.0.1, or say --insecure-no-auth"
-)]
-pub struct ListenError(pub SocketAddr);
-
-/// Whether it is acceptable to listen on `addr`.
-///
-/// # Errors
-/// Where anybody on the network could read and post.
-pub const fn check_listen(addr: SocketAddr, auth: bool, insecure: bool) -> Result<(), ListenError> {
-    if addr.ip().is_loopback() || auth || insecure { Ok(()) } else { Err(ListenError(addr)) }
+/// True for an address that only this machine reaches, also where an IPv4 address is written as one of IPv6.
+#[must_use]
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -305,11 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_only_with_auth_or_on_purpose() {
-        let (here, anywhere) = ("127.0.0.1:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap());
-        assert!(check_listen(here, false, false).is_ok());
-        assert!(check_listen(anywhere, true, false).is_ok());
-        assert!(check_listen(anywhere, false, true).is_ok());
-        assert_eq!(check_listen(anywhere, false, false), Err(ListenError(anywhere)));
+    fn loopback_is_loopback_however_it_is_written() {
+        for here in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(here.parse().unwrap()), "{here}");
+        }
+        for anywhere in ["0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "::ffff:0.0.0.0", "::127.0.0.1"] {
+            assert!(!is_loopback(anywhere.parse().unwrap()), "{anywhere}");
+        }
     }
 }

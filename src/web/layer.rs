@@ -1,7 +1,7 @@
 //! What holds for every answer: headers, caps, the guards against other sites, ids, timeouts, panics.
 
 use std::any::Any;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +15,11 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
+use tokio::sync::watch;
 use tracing::Span;
 
 use super::App;
+use super::auth::is_loopback;
 use super::error::Problem;
 use crate::telemetry::propagate::adopt;
 
@@ -25,6 +27,10 @@ use crate::telemetry::propagate::adopt;
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// An answer that is not there by then is a 503, a body a 408. Streams are not counted: their head is out at once.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Once we stop: how long the rest of a body is waited for. Who sends it has had its time.
+const STOP_BODY: Duration = Duration::from_millis(300);
+/// Once we stop: how long an answer is waited for. An append is durable within it, unless the log is down.
+const STOP_ANSWER: Duration = Duration::from_millis(1_500);
 /// Longer ids of requests are replaced by our own.
 const REQUEST_ID_BYTES: usize = 64;
 /// Longest refusal of the framework's that is passed on.
@@ -109,30 +115,46 @@ fn is_local(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback())
-        || address.parse::<Ipv6Addr>().is_ok_and(|a| a.is_loopback())
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(is_loopback)
 }
 
-/// Ends requests that take too long: 408 while their body is still on its way, else 503.
-pub async fn timeout(request: Request, next: Next) -> Response {
-    within(REQUEST_TIMEOUT, request, next).await
+/// Ends requests that take too long: 408 while their body is still on its way, else 503. When we stop, those that are
+/// complete get their answer, and those that are not are told that we stop.
+pub async fn timeout(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    within(REQUEST_TIMEOUT, app.stopping.subscribe(), request, next).await
 }
 
-async fn within(limit: Duration, request: Request, next: Next) -> Response {
+async fn within(limit: Duration, stopping: watch::Receiver<bool>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let arrived = Arc::new(AtomicBool::new(body.is_end_stream()));
     let body = Body::new(Arriving { body, arrived: Arc::clone(&arrived) });
-    let answer = tokio::time::timeout(limit, next.run(Request::from_parts(head, body))).await;
-    let late = |_| {
-        let problem = if arrived.load(Ordering::Relaxed) {
-            Problem::busy(format!("no answer within {limit:?}"), 5)
+    let answer = tokio::time::timeout(limit, next.run(Request::from_parts(head, body)));
+    let complete = || arrived.load(Ordering::Relaxed);
+    let problem = tokio::select! {
+        biased;
+        answer = answer => match answer {
+            Ok(answer) => return answer,
+            Err(_) if complete() => Problem::busy(format!("no answer within {limit:?}"), 5),
+            Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body was not there within {limit:?}")),
+        },
+        () = given_up(stopping, complete) => Problem::busy(if complete() {
+            "the server stops before there is an answer: what was sent may still be done"
         } else {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body was not there within {limit:?}"))
-        };
-        problem.into_response()
+            "the server stops, and the body was not there: nothing was done"
+        }, 5),
     };
-    answer.unwrap_or_else(late)
+    problem.into_response()
+}
+
+/// Ends once we have stopped for so long that a request is not waited for any more.
+async fn given_up(mut stopping: watch::Receiver<bool>, complete: impl Fn() -> bool) {
+    if stopping.wait_for(|stop| *stop).await.is_err() {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(STOP_BODY).await;
+    if complete() {
+        tokio::time::sleep(STOP_ANSWER - STOP_BODY).await;
+    }
 }
 
 /// A body of a request that says when all of it has arrived.
@@ -204,7 +226,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_a_408_and_a_late_answer_a_503() {
-        let short = |request, next| within(Duration::from_millis(20), request, next);
+        let going_on = watch::Sender::new(false);
+        let short = move |request, next| within(Duration::from_millis(20), going_on.subscribe(), request, next);
         let slow = |body: String| async move { if body.is_empty() { "read" } else { std::future::pending().await } };
         let router = Router::new().route("/", post(slow)).layer(from_fn(short));
         let status = async |body| {
@@ -214,6 +237,37 @@ mod tests {
         assert_eq!(status(Body::empty()).await, StatusCode::OK);
         assert_eq!(status(Body::from("all of it")).await, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(status(Body::new(Never)).await, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn when_we_stop_complete_requests_are_answered_and_half_sent_ones_told() {
+        let stopping = Arc::new(watch::Sender::new(false));
+        let (stop, seen) = (Arc::clone(&stopping), Arc::clone(&stopping));
+        // The work ends only after the stop has begun.
+        let work = move |_: String| async move {
+            stop.send_replace(true);
+            tokio::task::yield_now().await;
+            "done"
+        };
+        let patient = move |request, next| within(REQUEST_TIMEOUT, seen.subscribe(), request, next);
+        let router = Router::new()
+            .route("/", post(work))
+            .route("/never", post(|_: String| std::future::pending::<&str>()))
+            .layer(from_fn(patient));
+        let answer = async |path, body| {
+            let request = Request::post(path).body(body).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let status = answer.status();
+            (status, String::from_utf8(to_bytes(answer.into_body(), 4_096).await.unwrap().to_vec()).unwrap())
+        };
+        assert_eq!(answer("/", Body::from("all of it")).await, (StatusCode::OK, "done".to_owned()));
+        let began = std::time::Instant::now();
+        let (status, words) = answer("/", Body::new(Never)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(words.contains("nothing was done") && began.elapsed() < STOP_ANSWER, "{words}");
+        let (status, words) = answer("/never", Body::from("all of it")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(words.contains("may still be done"), "{words}");
     }
 
     /// A body of which nothing ever comes.
@@ -230,7 +284,9 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_local() {
-        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "[::1]"] {
+        for host in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "[::1]", "[::ffff:7f00:1]:80"]
+        {
             assert!(is_local(host), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "127.0.0.1.evil.example", "", "a b"]

@@ -52,7 +52,7 @@ mod tests;
 mod transaction;
 mod viewer;
 
-pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
+pub use auth::{Auth, AuthError, Role, is_loopback};
 pub use dlq::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
 pub use lag::LagMetrics;
 pub use serve::{BindError, Server};
@@ -192,14 +192,16 @@ struct App {
     hub: Arc<live::Hub>,
     serve_counters: serve::ServeCounters,
     forms: dlq::Forms,
+    /// True once the server stops.
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
     fn new(context: WebContext, config: WebConfig) -> Arc<Self> {
         let base = config.base();
         let hub = live::Hub::start(context.clone(), &base, &config.limits);
-        let (serve_counters, forms) = Default::default();
-        Arc::new(Self { context, config, base, hub, serve_counters, forms })
+        let (serve_counters, forms, stopping) = Default::default();
+        Arc::new(Self { context, config, base, hub, serve_counters, forms, stopping })
     }
 }
 
@@ -242,7 +244,7 @@ fn routes(app: &Arc<App>) -> Router {
     let router = routes
         .layer(from_fn(layer::own_words))
         .layer(CompressionLayer::new())
-        .layer(from_fn(layer::timeout))
+        .layer(from_fn_with_state(Arc::clone(app), layer::timeout))
         .layer(from_fn_with_state(Arc::clone(app), auth::guard))
         .layer(from_fn_with_state(Arc::clone(app), layer::same_site))
         .layer(CatchPanicLayer::custom(layer::panicked))

@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use super::auth::is_loopback;
 use super::handoff::{Departed, Ticket, Watched};
 use super::live::Hub;
 use super::{App, WebConfig, WebContext, routes};
@@ -37,8 +38,9 @@ pub const MAX_HEAD_BYTES: usize = 8 << 10;
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a stream that the kernel holds for a client that does not read: it would let them grow to megabytes.
 const STREAM_SEND_BUFFER: usize = 64 << 10;
-/// What requests under way get to finish when we stop.
-const DRAIN: Duration = Duration::from_secs(5);
+/// What requests under way get to finish when we stop, streams to say `bye`: less than the supervisor gives this stage
+/// (half of 4 s), and more than `layer` waits before it answers for them. So only who does not read is cut off.
+const DRAIN: Duration = Duration::from_millis(1_800);
 /// Refusals under way at once; beyond, connections are closed without a word.
 const REFUSALS: usize = 64;
 const BUSY: &str =
@@ -84,7 +86,7 @@ impl Server {
         let failed = |source| BindError::Address { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
-        config.loopback = local.ip().is_loopback();
+        config.loopback = is_loopback(local.ip());
         let threads = config.limits.fanout_threads;
         let app = App::new(context, config);
         app.hub.start_fanout(threads).map_err(BindError::Threads)?;
@@ -107,7 +109,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let permits = Arc::new(Semaphore::new(self.app.config.limits.connections));
         let refusals = Arc::new(Semaphore::new(REFUSALS));
-        let stopping = watch::Sender::new(false);
+        let stopping = &self.app.stopping;
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -138,8 +140,10 @@ impl Server {
         }
         drop(self.listener);
         stopping.send_replace(true);
-        self.app.hub.stop().await;
-        let drained = async { while connections.join_next().await.is_some() {} };
+        let drained = async {
+            self.app.hub.stop().await;
+            while connections.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("requests under way did not finish in {DRAIN:?} and were cut off");
         }
