@@ -1,5 +1,6 @@
 //! The small sections: `[auth]`, `[telemetry]`, `[trace]`, `[publish]`, `[metrics]`, and those of later versions.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::cluster::ClusterConfig;
@@ -94,13 +95,25 @@ const OTLP_FORM: &str = "http://HOST:PORT of an OTLP gRPC receiver (a collector 
 pub(super) fn read_auth(table: &Table<'_>) -> AuthConfig {
     let users_file = table.text("users_file").map(|text| {
         let path = table.reader.path.parent().unwrap_or(Path::new("")).join(&text.text);
-        if let Err(e) = Auth::from_file(&path) {
-            table.refuse("users_file", e.to_string(), USERS_FORM);
+        match Auth::from_file(&path) {
+            Err(e) => table.refuse("users_file", e.to_string(), USERS_FORM),
+            Ok(_) => open_to_others(&path).into_iter().for_each(|what| table.warn("users_file", what)),
         }
         path
     });
     table.finish();
     AuthConfig { users_file, insecure_no_auth: false }
+}
+
+/// What others than its owner may do with a file of secrets; `None`: nothing. A group may be let to read it.
+fn open_to_others(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let may = match (mode & 0o022 != 0, mode & 0o004 != 0) {
+        (true, _) => "others than its owner may change who logs in",
+        (false, true) => "everybody on this machine may read the hashes",
+        (false, false) => return None,
+    };
+    Some(format!("its mode is {mode:04o}: {may}; chmod 600, or 640 where its group is to read it"))
 }
 
 pub(super) fn read_telemetry(table: &Table<'_>) -> TelemetryConfig {

@@ -13,6 +13,8 @@ use crate::web::Status;
 
 /// How often the status is looked at.
 const EVERY: Duration = Duration::from_millis(250);
+/// A cluster that has said nothing for so long since the start is said to be silent: pages promise words within 2 s.
+const SILENT: Duration = Duration::from_secs(1);
 /// Samples kept in all, whatever the number of streams.
 const SAMPLES: usize = 200;
 
@@ -38,6 +40,7 @@ impl StatusLoop {
     /// Runs until stopped.
     pub fn run(self) {
         let mut kept: VecDeque<DecodeSample> = VecDeque::new();
+        let began = Instant::now();
         while !self.stop.is_set() {
             // A flood of samples must not turn into a flood of statuses: they are gathered for a while.
             let due = Instant::now() + EVERY;
@@ -52,12 +55,25 @@ impl StatusLoop {
             self.out.send_replace(Arc::new(Status {
                 checkpoint_at: keeper.committed_at,
                 checkpoint_error: keeper.error,
-                clusters: self.clusters.iter().map(|(n, k, h)| (n.clone(), *k, h.borrow().clone())).collect(),
+                clusters: self
+                    .clusters
+                    .iter()
+                    .map(|(name, kind, health)| (name.clone(), *kind, told(&health.borrow(), began.elapsed())))
+                    .collect(),
                 samples: kept.iter().cloned().collect(),
                 ..self.base.clone()
             }));
         }
     }
+}
+
+/// What is told of a cluster after `waited`: one that is reached but does not speak is known to nobody, and that is said.
+fn told(health: &ClusterHealth, waited: Duration) -> ClusterHealth {
+    let mut told = health.clone();
+    if told.up.is_none() && told.detail.is_empty() && waited >= SILENT {
+        told.detail = format!("connecting, no answer for {} s", waited.as_secs());
+    }
+    told
 }
 
 /// Keeps the newest `per_stream` samples of each stream and at most [`SAMPLES`] in all.
@@ -90,6 +106,17 @@ mod tests {
             preview: String::new(),
             at: Timestamp(0),
         }
+    }
+
+    #[test]
+    fn a_cluster_that_says_nothing_is_said_to_be_silent() {
+        let after = |health: &ClusterHealth, millis| told(health, Duration::from_millis(millis)).detail;
+        let silent = ClusterHealth::default();
+        assert_eq!(after(&silent, 900), "");
+        assert_eq!(after(&silent, 1_900), "connecting, no answer for 1 s");
+        assert_eq!(after(&silent, 8_100), "connecting, no answer for 8 s");
+        assert_eq!(after(&ClusterHealth { up: Some(true), ..silent.clone() }, 8_100), "");
+        assert_eq!(after(&ClusterHealth { detail: "refused".into(), ..silent }, 8_100), "refused");
     }
 
     #[test]

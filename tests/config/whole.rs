@@ -1,5 +1,6 @@
 //! Whole configurations: every key of the contract, none at all, and those that the documentation shows.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,12 +10,46 @@ use streamgauge::model::{DlqSpec, FieldPath, Format, Outcome, Start, StreamName,
 
 use crate::{Fake, command, env, parse};
 
+/// A copy that only its owner may read.
+fn private_copy(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap();
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_users_file_that_others_may_change_or_read_is_warned_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let (users, file) = (dir.path().join("users"), dir.path().join("t.toml"));
+    private_copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/users"), &users);
+    std::fs::write(&file, "[auth]\nusers_file = \"users\"\n").unwrap();
+    let may = |mode: u32| -> Vec<String> {
+        std::fs::set_permissions(&users, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (exit, out, err) = command(&["check-config", file.to_str().unwrap()], &Fake::default());
+        assert_eq!((exit, err.as_str()), (Exit::Clean, ""));
+        out.lines()
+            .filter_map(|l| l.strip_prefix("warning: ")?.split_once(": its "))
+            .map(|(_, w)| w.to_owned())
+            .collect()
+    };
+    for fine in [0o600, 0o400, 0o640, 0o440] {
+        assert_eq!(may(fine), [""; 0], "{fine:o}");
+    }
+    let chmod = "chmod 600, or 640 where its group is to read it";
+    for open in [0o666, 0o622, 0o620] {
+        assert_eq!(may(open), [format!("mode is {open:04o}: others than its owner may change who logs in; {chmod}")]);
+    }
+    assert_eq!(may(0o644), [format!("mode is 0644: everybody on this machine may read the hashes; {chmod}")]);
+    // Each start says it as well, on stderr.
+    let (_, _, err) = command(&["--config", file.to_str().unwrap()], &Fake::default());
+    assert!(err.contains("users_file") && err.contains("may read the hashes"), "{err}");
+}
+
 #[test]
 fn the_whole_contract_is_read() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("kafka-password"), "s3cret\n").unwrap();
     let users = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/users");
-    std::fs::copy(users, dir.path().join("users")).unwrap();
+    private_copy(&users, &dir.path().join("users"));
     let source = r#"
 listen     = "0.0.0.0:0"
 data_dir   = "data"
@@ -222,7 +257,11 @@ fn the_compose_file_holds_a_valid_configuration() {
     // A compose file expands variables itself, and doubles a dollar that is meant.
     assert!(!inline.contains('$') && inline.contains("[[cluster]]"), "{inline}");
     let users = root.join("docs/examples/users");
-    let inline = inline.replace("/etc/streamgauge/users", users.to_str().unwrap());
+    // In a checkout everybody may read it, and that is warned about.
+    let dir = tempfile::tempdir().unwrap();
+    let private = dir.path().join("users");
+    private_copy(&users, &private);
+    let inline = inline.replace("/etc/streamgauge/users", private.to_str().unwrap());
     let config = parse(&inline).unwrap();
     assert!(config.warnings.is_empty() && config.check_exposure().is_ok(), "{:?}", config.warnings);
     assert!(config.publish.is_some() && config.telemetry.otlp_endpoint.is_some());

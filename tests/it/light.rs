@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use streamgauge::engine::{Engine, EngineConfig};
 use streamgauge::model::{Batch, Began, Event, FlowSpec, Limits, Role, SourceKey, SourceOpen, TextSpan, Timestamp};
+use streamgauge::snapshot::Snapshot;
+
+use crate::support::store::MemoryStore;
 
 const START: i64 = 1_790_000_000;
 
@@ -89,4 +92,37 @@ fn transactions_ids_and_names_stay_within_their_limits_and_the_books_balance() {
     for flow in &snapshot.flows {
         assert!(flow.stages.len() <= 5, "{}: {} stages", flow.name, flow.stages.len());
     }
+}
+
+#[test]
+fn a_configured_flow_has_its_place_whoever_came_before() {
+    let spec = |name: &str| FlowSpec { name: name.into(), ..FlowSpec::default() };
+    let limits = Limits { flows: 20, ..Limits::default() };
+    let mut engine =
+        Engine::new(EngineConfig { flows: vec![spec("checkout"), spec("refund")], limits: limits.clone(), seed: 7 });
+    open(&mut engine);
+    let row = |flow: String, n: u64| (START, flow, format!("tx-{n}"), "placed".to_owned());
+    let junk: Vec<_> = (0..3_000).map(|n| row(format!("junk-{n}"), n)).collect();
+    engine.apply(&batch(0, &junk));
+    engine.apply(&batch(3_000, &[row("checkout".into(), 3_000), row("late".into(), 3_001)]));
+    let events =
+        |snapshot: &Snapshot, name: &str| snapshot.flows.iter().find(|f| f.name == name).map(|f| f.totals.events);
+    let snapshot = engine.tick(Timestamp::from_seconds(START + 10));
+    assert_eq!((events(&snapshot, "checkout"), events(&snapshot, "refund")), (Some(1), Some(0)));
+    assert_eq!(
+        (events(&snapshot, "late"), events(&snapshot, "other")),
+        (None, Some(2_983)),
+        "18 junk flows have a place"
+    );
+    assert_eq!(snapshot.engine.overflow["flows"], 2_983);
+
+    // One that is configured later, and is met after a restart.
+    let mut store = MemoryStore::default();
+    store.commit(&engine.checkpoint().changes);
+    let flows = ["checkout", "refund", "late"].map(spec).to_vec();
+    let mut engine = store.restore(EngineConfig { flows, limits, seed: 7 });
+    open(&mut engine);
+    engine.apply(&batch(3_002, &[row("late".into(), 3_002), row("later".into(), 3_003)]));
+    let snapshot = engine.tick(Timestamp::from_seconds(START + 20));
+    assert_eq!((events(&snapshot, "late"), events(&snapshot, "other")), (Some(1), Some(2_984)));
 }

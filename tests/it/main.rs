@@ -8,6 +8,7 @@ mod light;
 mod live;
 mod native;
 mod one_command;
+mod operator;
 mod self_check;
 mod strange_records;
 mod true_numbers;

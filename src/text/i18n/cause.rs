@@ -21,6 +21,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("access denied", "권한이 없습니다"),
     ("brokers are down", "모든 브로커에 연결할 수 없습니다"),
     ("broker connections are down", "모든 브로커에 연결할 수 없습니다"),
+    ("no answer for", "연결하는 중이며 아직 응답이 없습니다"),
     ("leader not available", "리더가 없습니다"),
     ("no leader", "리더가 없습니다"),
     ("unknown topic", "그런 토픽이나 파티션이 없습니다"),
