@@ -1,5 +1,5 @@
 //! What the board of lag takes in time and memory: 16,000 partitions, 4,000 groups on 40 of them each, all of them
-//! moving: the worst case. No broker is asked.
+//! moving: the worst case; then its cache is written. No broker is asked.
 //!
 //! ```sh
 //! cargo run --release --example lag_board

@@ -1,16 +1,19 @@
-//! What is kept of a partition over a restart, as bytes: its time index, so that ages are known at once, and the commits
-//! that belong to an earlier log of its name, which nobody could tell later.
+//! What is kept of a partition over a restart, as bytes: its time index, so that ages are known at once, and what nobody
+//! could tell later: the commits that belong to an earlier log of its name, and when a log with transactions grew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::Mark;
 use super::board::Board;
 use super::index::Sample;
 
-/// Format of the bytes; others are thrown away, since nearly everything can be learned again.
-const VERSION: u8 = 2;
+/// Format of the bytes: behind what follows, the [`Mark`]s of a log with transactions.
+const VERSION: u8 = 3;
+/// The one before, which had none. Others are thrown away, since nearly everything can be learned again.
+const WITHOUT_MARKS: u8 = 2;
 /// Bytes of group names that are kept per partition: a row of the store holds twice as much. Further commits of
 /// earlier logs are known until the next restart only.
 const STALE_BYTES: usize = 4 << 10;
@@ -59,10 +62,12 @@ impl Board {
                     bytes <= STALE_BYTES
                 });
                 let (version, id, stale) = (VERSION, &*topic.id, fits.collect::<Vec<_>>());
-                let nothing = samples.is_empty() && stale.is_empty();
+                let marks = part.arrivals.marks();
+                let nothing = samples.is_empty() && stale.is_empty() && marks.is_empty();
                 let stored = Stored { version, id, transactional: topic.transactional, samples, stale };
                 // Serializing plain numbers into memory does not fail; if it did, nothing would be stored.
-                let bytes = if nothing { Vec::new() } else { postcard::to_stdvec(&stored).unwrap_or_default() };
+                let bytes =
+                    if nothing { Vec::new() } else { postcard::to_stdvec(&(stored, marks)).unwrap_or_default() };
                 changed.push(StoredIndex { stream: topic.name.to_string(), partition, bytes });
             }
         }
@@ -97,10 +102,12 @@ impl Board {
         let topic = &mut self.topics[place as usize];
         for (partition, part) in (0..).zip(&mut topic.parts) {
             let Some(stored) = self.stored.remove(&(topic.name.to_string(), partition)) else { continue };
-            let Ok(stored) = postcard::from_bytes::<Stored<'_>>(&stored.bytes) else { continue };
-            if stored.version != VERSION {
-                continue;
-            }
+            let Ok((stored, rest)) = postcard::take_from_bytes::<Stored<'_>>(&stored.bytes) else { continue };
+            let marks: Vec<Mark> = match stored.version {
+                VERSION => postcard::from_bytes(rest).unwrap_or_default(),
+                WITHOUT_MARKS => Vec::new(),
+                _ => continue,
+            };
             // What belonged to an earlier log then does so for ever, until the group commits anew.
             let stale = stored.stale.iter().map(|(group, at)| (((*group).to_owned(), place, partition), *at));
             self.stale.extend(stale);
@@ -108,6 +115,7 @@ impl Board {
             if stored.id == topic.id && !beyond {
                 topic.transactional |= stored.transactional;
                 part.index.restore(stored.samples);
+                part.arrivals.restore(marks, part.reach().unwrap_or(0));
             }
         }
     }
