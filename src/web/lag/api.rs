@@ -16,8 +16,8 @@ use crate::web::page::{percent_decode, percent_encode};
 
 /// Groups in one answer where nobody says how many, and at most.
 const GROUPS: (usize, usize) = (100, 1_000);
-/// An answer ends behind the group that reaches so many partitions; the rest is behind `next`.
-const ROWS: usize = 20_000;
+/// An answer ends behind the group that reaches so many partitions, 2 MB of JSON; the rest is behind `next`.
+const ROWS: usize = 5_000;
 
 /// Groups, and on the first page what lag events alone tell.
 #[derive(Serialize)]
