@@ -116,6 +116,11 @@ impl Clusters {
         }
     }
 
+    /// Tells those who find the embedded log held where our pages are.
+    pub(super) fn announce(&self, pages: &str) {
+        self.log.iter().for_each(|log| log.announce(pages));
+    }
+
     /// The embedded log, where there is one.
     pub(super) fn log(&self) -> Option<&EmbeddedLog> {
         self.log.as_ref()

@@ -153,9 +153,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
     let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
     base.origin = program::origin(&config, address);
-    if let Some(log) = clusters.log() {
-        log.announce(&format!("{}{}/", base.origin, config.base_path()));
-    }
+    clusters.announce(&format!("{}{}/", base.origin, config.base_path()));
     // Only once there is somewhere to show it.
     let traffic = match (demo_plan, &publish) {
         (Some(plan), Some(publish)) => {
@@ -302,7 +300,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             Ok(())
         })?;
     }
-    say_listening(&config, address);
+    program::say_listening(&config, address);
     let ended = supervisor.run(END_DEADLINE - FLUSH_SHARE);
     telemetry.end_by(ended.began + END_DEADLINE);
     if !ended.is_clean() {
@@ -397,10 +395,4 @@ fn bind(
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// The one line of standard output.
-#[expect(clippy::print_stdout, reason = "the contract: one line to stdout once it serves")]
-fn say_listening(config: &Config, address: SocketAddr) {
-    println!("streamgauge listening http://{address}{}", config.base_path());
 }

@@ -144,3 +144,9 @@ pub(super) fn origin(config: &Config, listening: SocketAddr) -> String {
         url => url.strip_suffix(config.base_path()).unwrap_or(url).trim_end_matches('/').to_owned(),
     }
 }
+
+/// The one line of standard output.
+#[expect(clippy::print_stdout, reason = "the contract: one line to stdout once it serves")]
+pub(super) fn say_listening(config: &Config, address: SocketAddr) {
+    println!("streamgauge listening http://{address}{}", config.base_path());
+}

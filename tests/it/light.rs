@@ -98,8 +98,12 @@ fn transactions_ids_and_names_stay_within_their_limits_and_the_books_balance() {
 fn a_configured_flow_has_its_place_whoever_came_before() {
     let spec = |name: &str| FlowSpec { name: name.into(), ..FlowSpec::default() };
     let limits = Limits { flows: 20, ..Limits::default() };
-    let mut engine =
-        Engine::new(EngineConfig { flows: vec![spec("checkout"), spec("refund")], limits: limits.clone(), seed: 7 });
+    let mut engine = Engine::new(EngineConfig {
+        flows: vec![spec("checkout"), spec("refund")],
+        limits: limits.clone(),
+        seed: 7,
+        ..EngineConfig::default()
+    });
     open(&mut engine);
     let row = |flow: String, n: u64| (START, flow, format!("tx-{n}"), "placed".to_owned());
     let junk: Vec<_> = (0..3_000).map(|n| row(format!("junk-{n}"), n)).collect();
@@ -120,7 +124,7 @@ fn a_configured_flow_has_its_place_whoever_came_before() {
     let mut store = MemoryStore::default();
     store.commit(&engine.checkpoint().changes);
     let flows = ["checkout", "refund", "late"].map(spec).to_vec();
-    let mut engine = store.restore(EngineConfig { flows, limits, seed: 7 });
+    let mut engine = store.restore(EngineConfig { flows, limits, seed: 7, ..EngineConfig::default() });
     open(&mut engine);
     engine.apply(&batch(3_002, &[row("late".into(), 3_002), row("later".into(), 3_003)]));
     let snapshot = engine.tick(Timestamp::from_seconds(START + 20));
