@@ -13,7 +13,6 @@ mod watchers;
 
 pub use program::Wiring;
 
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
