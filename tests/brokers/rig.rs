@@ -242,7 +242,7 @@ fn apply(books: &mut BTreeMap<Key, Books>, positions: &mut Positions, input: Inp
             mine.state = Some(state.clone());
             mine.states.push(state);
         }
-        Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
+        Input::Announced(_) | Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
     }
 }
 

@@ -15,6 +15,7 @@ pub const LONG_OVER: &str = "a transaction that was long over began anew while i
 pub fn feed(engine: &mut Engine, input: &Input) {
     match input {
         Input::Open(open) => engine.open(open),
+        Input::Announced(cluster) => engine.announced(cluster),
         Input::Batch(batch) => engine.apply(batch),
         Input::Tail(tail) => engine.tail(tail),
         Input::State(source, state, at) => engine.state(source, state, *at),
