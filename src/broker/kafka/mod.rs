@@ -44,7 +44,7 @@ pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
-pub use property::{PropertyFault, property_fault};
+pub use property::{OUR_PROPERTIES, PropertyFault, property_fault};
 pub use read::KafkaRead;
 pub use tail::KafkaTail;
 pub use write::KafkaWrite;
