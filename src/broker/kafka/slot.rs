@@ -75,7 +75,9 @@ pub(super) struct Slot {
     /// Everything below it was sent.
     pub next: u64,
     pub log_start: u64,
-    /// Of the record before `next`; -1 unknown: then nobody can tell whether the log was cut and has grown again.
+    /// Behind the last record: up to `next` lie holes, if anything.
+    pub records_to: u64,
+    /// Of the record before `records_to`; -1 unknown: then nobody can tell whether the log was cut and has grown again.
     pub leader_epoch: i32,
     /// The log was cut: what its new leader has of what we read.
     pub cut: Option<Cut>,
@@ -108,6 +110,7 @@ impl Slot {
             phase: Phase::Resolving(begin),
             queue: None,
             next: 0,
+            records_to: 0,
             log_start: 0,
             leader_epoch: -1,
             cut: None,
@@ -151,7 +154,8 @@ impl Slot {
             }
             Begin::Zero => (0, Began::Beginning),
         };
-        (self.next, self.log_start, self.phase) = (next.max(log_start), log_start, Phase::Opened);
+        self.go_on(next.max(log_start), if next < log_start { -1 } else { self.leader_epoch });
+        (self.log_start, self.phase) = (log_start, Phase::Opened);
         Some(SourceOpen {
             source: Arc::clone(&self.source),
             incarnation: self.stream.incarnation.clone(),
@@ -162,6 +166,16 @@ impl Slot {
             append_time: self.stream.append_time,
             at,
         })
+    }
+
+    /// Reading goes on at `next`; the record before it has this epoch.
+    pub(super) fn go_on(&mut self, next: u64, leader_epoch: i32) {
+        (self.next, self.records_to, self.leader_epoch) = (next, next, leader_epoch);
+    }
+
+    /// The epoch with which `next` can be compared with a leader's: a hole before it has none of its own.
+    pub(super) fn epoch_of_next(&self) -> i32 {
+        if self.next == self.records_to { self.leader_epoch } else { -1 }
     }
 
     /// Where it stands beside the others.
