@@ -126,7 +126,7 @@ fn read(world: Workload) -> (Story, Arc<Snapshot>) {
 #[test]
 fn a_wrong_number_is_found() {
     type Wrong = (&'static str, fn(&mut FlowView) -> bool);
-    let wrongs: [Wrong; 12] = [
+    let wrongs: [Wrong; 13] = [
         ("events", |f| {
             f.totals.events += 1;
             true
