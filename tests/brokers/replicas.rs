@@ -71,6 +71,8 @@ fn unclean_election(broker: &mut Broker) {
     live.until_ends("unclean", 0, &[1_000]);
     hand.create_on("unclean-marked", &[&[2, 3]], &unclean);
     hand.commit("unclean-marked", "marker-1", 100);
+    let marked = |positions| Rig::start(&broker.address, exact("unclean-marked", Start::Earliest), positions);
+    marked(Positions::default()).until_ends("unclean-marked", 0, &[101]); // all have the marker
     third.kill();
     hand.send("unclean", Some(0), 300);
     hand.commit("unclean-marked", "marker-2", 30);
@@ -79,7 +81,6 @@ fn unclean_election(broker: &mut Broker) {
     before.until_ends("unclean", 0, &[1_300]);
     let (_, stored) = before.stop();
     assert!(stored.sources[0].leader_epoch >= 0, "the epoch is durable with the position: {stored:?}");
-    let marked = |positions| Rig::start(&broker.address, exact("unclean-marked", Start::Earliest), positions);
     let before = marked(Positions::default());
     before.until_ends("unclean-marked", 0, &[132]);
     let (_, behind_marker) = before.stop();
