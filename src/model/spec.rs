@@ -122,6 +122,10 @@ pub struct StreamSpec {
     pub format: Format,
 }
 
+/// The longest timeout of a flow: a transaction in flight that long occupies memory that long, and as long it matters
+/// where records are missing.
+pub const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
+
 /// One `[[flow]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowSpec {
@@ -131,7 +135,7 @@ pub struct FlowSpec {
     pub stages: Vec<String>,
     /// Stages that end a transaction.
     pub ends_at: Vec<String>,
-    /// A transaction not ended by then is `timed_out`.
+    /// A transaction not ended by then is `timed_out`; at most [`TIMEOUT_MAX`].
     pub timeout: Option<Duration>,
     /// Deadlines of stages for `stuck`; others are learned.
     pub stage_deadlines: Vec<(String, Duration)>,

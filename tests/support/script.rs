@@ -20,6 +20,7 @@ pub fn feed(engine: &mut Engine, input: &Input) {
         Input::Tail(tail) => engine.tail(tail),
         Input::State(source, state, at) => engine.state(source, state, *at),
         Input::Gap(source, from, to, at) => engine.gap(source, *from, *to, *at),
+        Input::Cut(cut) => engine.cut(cut),
         Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
     }
 }

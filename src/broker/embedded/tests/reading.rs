@@ -139,8 +139,8 @@ fn a_log_that_ends_before_our_position_was_cut_there_and_is_read_on() {
     };
     stored.sources[0].next = 9;
     let reading = Reading::start(&log, exact("orders", Start::Earliest), stored);
-    let gap = reading.find(|i| if let Input::Gap(_, from, to, _) = i { Some((*from, *to)) } else { None });
-    assert_eq!(gap, (5, 5));
+    let cut = reading.find(|i| if let Input::Cut(cut) = i { Some((cut.next, cut.known)) } else { None });
+    assert_eq!(cut, (5, true));
     let tail = reading.find(|i| if let Input::Tail(tail) = i { Some((tail.next, tail.end)) } else { None });
     assert_eq!(tail, (5, 5));
     append(&log, "orders", vec![record(77)]).unwrap();
