@@ -78,8 +78,14 @@ impl AuditLog for Notes {
         Ok(())
     }
 
-    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        Ok(self.0.lock().unwrap().iter().rev().take(count).cloned().collect())
+    fn lines(&self, _: Option<u64>, count: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+        Ok((0..)
+            .zip(self.0.lock().unwrap().iter().cloned())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .take(count)
+            .collect())
     }
 }
 
