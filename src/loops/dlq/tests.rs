@@ -110,6 +110,28 @@ fn record(stream: &str, position: u64) -> RawRecord {
     }
 }
 
+#[test]
+fn dead_letters_are_watched_where_groups_are_not() {
+    let (keeper, mut boards, ..) = keeper(false);
+    let mut fake = Fake::default();
+    fake.streams.insert("orders.dlq".into(), (0..3).map(|n| record("orders.dlq", n)).collect());
+    let stop = Stop::default();
+    let spec = LagSpec { interval: Duration::from_millis(1), ..LagSpec::default() };
+    let (stop_it, until) = (stop.clone(), Instant::now() + Duration::from_secs(60));
+    let thread = std::thread::spawn(move || keeper.run(Box::new(fake), &spec, &stop_it));
+    let seen = loop {
+        let board = Arc::clone(&boards.borrow_and_update());
+        if let Some(stream) = board.streams.first().filter(|s| s.looked_at == 3) {
+            break Arc::clone(stream);
+        }
+        assert!(Instant::now() < until, "{board:?}");
+        std::thread::yield_now();
+    };
+    stop.set();
+    thread.join().unwrap();
+    assert_eq!((seen.retained, seen.unhandled, seen.by_source[0].0.as_str()), (Some(3), Some(3), "orders"));
+}
+
 fn keeper(
     peek: bool,
 ) -> (DlqKeeper, watch::Receiver<Arc<DlqBoard>>, Arc<Notes>, crate::run::desk::Asker<PeekQuestion, PeekAnswer>) {
