@@ -8,7 +8,8 @@ use crate::broker::{RawRecord, Stretch};
 use crate::dlq::Rules;
 use crate::loops::letters::rules;
 use crate::model::{
-    DlqSpec, Format, PartitionFacts, Role, Start, StreamName, StreamSpec, TimeQuestion, TimedPosition, TopicFacts,
+    DlqSpec, Format, LagSpec, PartitionFacts, Role, Start, StreamName, StreamSpec, TimeQuestion, TimedPosition,
+    TopicFacts,
 };
 use crate::run::desk::desk;
 use crate::snapshot::{GroupView, LagCluster, LagRow};
