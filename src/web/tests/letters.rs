@@ -12,6 +12,8 @@ use crate::dlq::Skip;
 use crate::model::Timestamp;
 use crate::snapshot::{DlqBoard, DlqStream, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
 use crate::store::AuditEntry;
+use crate::text::Locale;
+use crate::text::i18n::{dlq_texts, fill};
 use crate::web::{Actions, DlqActions, InterruptedRun, RedrivePlan, RedriveStep, RedriveTarget, Refusal, WebConfig};
 
 /// Writes down what it is asked to do.
@@ -234,7 +236,8 @@ async fn letters_that_nobody_could_tell_of_are_counted_and_offered() {
     }
     assert!(!page.text.contains("name=\"include_unknown\" value=\"1\" checked"), "nobody has said so");
     let korean = get(&router, &format!("{path}?lang=ko")).await;
-    assert!(korean.text.contains("7건이 남습니다"), "{}", korean.text);
+    let said = fill(dlq_texts(Locale::Ko).unasked_why, &[("n", "7")]);
+    assert!(korean.text.contains(&said), "{said} in {}", korean.text);
     let told = post(&router, path, &cookie, format!("token={token}&act=dry_run&include_unknown=1")).await;
     let page = get(&router, told.header("location")).await;
     assert!(page.text.contains("name=\"include_unknown\" value=\"1\" checked"), "{}", page.text);
@@ -294,7 +297,8 @@ async fn who_looked_and_moved_is_listed_newest_first_and_in_pages() {
     );
     assert!(page.text.contains("href=\"/dlq/audit?before=150\""), "{}", page.text);
     let last = get(&router, "/dlq/audit?before=3&lang=ko").await;
-    for text in ["재처리 시작", "이름 없음", "내용 보기"] {
+    let ko = dlq_texts(Locale::Ko);
+    for text in [ko.did_begin, ko.nobody, ko.did_peek] {
         assert!(last.text.contains(text), "{text} in {}", last.text);
     }
     assert!(!last.text.contains("before=0"), "that was all");
