@@ -183,6 +183,8 @@ impl Default for LagSpec {
 /// `[dlq]`: how dead letters are found, shown and redriven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DlqSpec {
+    /// Whether dead letters are watched at all, whether groups are or not.
+    pub enabled: bool,
     /// Streams whose name matches one of these are dead letters; empty: the known conventions.
     pub patterns: Vec<String>,
     /// Group whose positions say what is handled; `{stream}` is replaced. Empty: the one that `redrive` uses.
@@ -204,6 +206,7 @@ pub struct DlqSpec {
 impl Default for DlqSpec {
     fn default() -> Self {
         Self {
+            enabled: true,
             patterns: Vec::new(),
             redrive_group: String::new(),
             peek: false,
