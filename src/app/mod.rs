@@ -5,6 +5,7 @@
 //! ```
 
 mod actions;
+mod ask;
 mod brokers;
 mod interrupted;
 mod program;
@@ -13,9 +14,9 @@ mod watchers;
 
 pub use program::Wiring;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -143,11 +144,11 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         audit: ledger.clone(),
         kept: ledger.clone(),
         runtime: runtime.handle().clone(),
-        runs: Mutex::default(),
+        runs: Arc::default(),
     });
     actions.find_interrupted();
     let awake = Arc::new(input.clone());
-    let (asker, transactions) = actions::transactions(&awake);
+    let (asker, transactions) = ask::transactions(&awake);
     let reach = (Actions(Some(actions)), asker);
     let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
@@ -279,7 +280,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             && let Some(committer) = clusters.committer(cluster)
         {
             // They commit on streams on which nobody has committed before them.
-            let observer = clusters.observer_of(&config, cluster, Arc::new(|_: &str| true))?;
+            let observer = clusters.observer_of(cluster, config.lag.clone(), Arc::new(|_: &str| true))?;
             let workers = demo::Workers::new(observer, committer, &traffic);
             let (stop, asked) = (stop_web.clone(), stop_web.clone());
             supervisor.thread(

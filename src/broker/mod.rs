@@ -10,7 +10,8 @@
 //! discover partition -> send Input::Open (first position resolved)
 //!   -> wait until the durable Positions contain it -> read
 //!   -> Input::Batch* (consecutive, decoded)  -> Input::Tail (end confirmed) -> ...
-//!   -> Input::State on every change of readability; Input::Gap where the log start overtook us
+//!   -> Input::State on every change of readability; Input::Gap where the log start overtook us,
+//!      Input::Cut where the log lost what had been read
 //! ```
 //!
 //! * Once in its life a reader sends [`Input::Announced`](crate::model::Input): all partitions that were there are open.

@@ -54,7 +54,7 @@ impl Engine {
         put(&mut changes, blob::META, 0, blob::encode(&(meta, others)));
         for (number, source) in self.sources.iter_mut().enumerate() {
             if std::mem::take(&mut source.unsaved) {
-                put(&mut changes, blob::SOURCES, number as u64, blob::encode(source));
+                put(&mut changes, blob::SOURCES, number as u64, source.encode());
             }
         }
         for (number, stream) in self.streams.iter_mut().enumerate() {

@@ -17,7 +17,7 @@
 //! let mut engine = restore.finish()?;              // nothing stored: a fresh engine
 //! engine.restarted(now);                           // until readers say otherwise, nothing can be read
 //! engine.positions();                              // for the readers
-//! loop { engine.open | apply | tail | state | gap;  engine.tick(now);  engine.checkpoint(); }
+//! loop { engine.open | apply | tail | state | gap | cut;  engine.tick(now);  engine.checkpoint(); }
 //! ```
 //!
 //! # Files, in reading order
@@ -67,7 +67,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    Changes, FlowSpec, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp,
+    Changes, FlowSpec, Limits, LogCut, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail,
+    Timestamp,
 };
 use crate::snapshot::{Durable, Snapshot};
 
@@ -205,6 +206,10 @@ impl Engine {
             self.low = None; // until the next tick: nobody knows how old its records are
         }
         let stream = self.stream_of(&o.source.cluster, &o.source.stream, o.role);
+        let it = &mut self.streams[usize::from(stream)];
+        if it.state.role != o.role && it.state.name == *o.source.stream {
+            (it.state.role, it.unsaved) = (o.role, true);
+        }
         let Some((number, cut)) = self.sources.open(o, stream) else {
             self.overflow.add(Bound::Sources, 1);
             return;
@@ -216,7 +221,7 @@ impl Engine {
             }
         }
         if cut {
-            self.cut_back(number, o.next);
+            self.cut_back(number, o.next, true);
         }
         let next = self.sources.get(number).next;
         if o.log_start > next {
@@ -238,14 +243,17 @@ impl Engine {
         }
     }
 
-    /// Records `from..to` expired before we read them. What was read before is not counted again. With `from == to`
-    /// below what was read the log was cut there: it is read again from there, for what is written there is new.
+    /// Records `from..to` expired before we read them. What was read before is not counted again.
     pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, at: Timestamp) {
-        let Some(number) = self.sources.find(source) else { return };
-        if from == to && to < self.sources.get(number).next {
-            self.cut_back(number, to);
-        } else {
+        if let Some(number) = self.sources.find(source) {
             self.expired(number, from, to, at);
+        }
+    }
+
+    /// A log was cut, and is read on where the reader says.
+    pub fn cut(&mut self, c: &LogCut) {
+        if let Some(number) = self.sources.find(&c.source) {
+            self.cut_back(number, c.next, c.known);
         }
     }
 

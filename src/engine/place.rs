@@ -85,6 +85,7 @@ impl Engine {
         scratch.events.insert(at, a.fact);
         if scratch.events.len() > self.limits.events_per_transaction.clamp(2, 1_000) {
             self.truncate(a, &mut scratch.events);
+            self.table.slot_mut(slot).head.flags |= flag::TRUNCATED;
         }
         if let Some(trace) = a.trace {
             let head = &mut self.table.slot_mut(slot).head;
@@ -172,7 +173,7 @@ impl Engine {
         if head.flags & flag::STUCK != 0 {
             flow.unstick(&scratch.old, head.key, slot);
         }
-        let mut flags = head.flags & (flag::TRACED | flag::LONG_ID);
+        let mut flags = head.flags & flag::LASTING;
         if scratch.events.is_empty() {
             flow.account(old, None, who);
             self.table.remove(slot);
@@ -231,7 +232,7 @@ impl Engine {
             flow.unstick(&scratch.old, head.key, slot);
         }
         let head = &mut self.table.slot_mut(slot).head;
-        head.flags &= flag::TRACED | flag::LONG_ID;
+        head.flags &= flag::LASTING;
         head.due = i64::MAX;
         self.scratch = Some(scratch);
     }

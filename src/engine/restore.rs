@@ -128,7 +128,7 @@ impl Engine {
         match key.kind {
             blob::META => {}
             blob::SOURCES => {
-                let source: Source = decode(key, bytes)?;
+                let source = Source::decode(bytes).map_err(|e| damaged(key, e.to_string()))?;
                 if key.number != self.sources.iter().count() as u64 || key.number >= MAX_SOURCES as u64 {
                     return Err(damaged(key, "a partition before it is missing"));
                 }

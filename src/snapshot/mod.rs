@@ -21,7 +21,8 @@ use serde::Serialize;
 use crate::model::{SourceKey, TimedPosition, Timestamp};
 pub use course::{COURSE_POINTS, Course, CoursePoint, Seen};
 pub use dlq::{
-    DlqBoard, DlqCounted, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView,
+    DlqBoard, DlqCounted, DlqLeftOut, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter,
+    RedriveView,
 };
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use history::{History, Point, Series};
