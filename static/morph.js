@@ -1,7 +1,10 @@
 // Makes an element equal to a fresh one while keeping every node that is the same:
-// focus, selection, scroll positions and open details survive a tick.
+// focus, selection, scroll positions, open details and what is chosen in a list survive a tick.
 
 const key = (node) => (node.nodeType === 1 ? node.id || node.dataset?.key : undefined);
+// What a person opened or chose stays.
+const theirs = (name, node) => (name === "open" && node.nodeName === "DETAILS") || (name === "selected" && node.nodeName === "OPTION");
+const chosen = (node) => node.nodeName === "OPTION" && node.selected && node.value !== "";
 const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
 
 /** Turns `old` into `fresh`; returns the node that now stands in the page. */
@@ -24,8 +27,7 @@ function attributes(old, fresh) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    // What a person opened stays open.
-    if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !theirs(name, old)) old.removeAttribute(name);
   }
 }
 
@@ -50,7 +52,7 @@ function children(old, fresh) {
   }
   while (here) {
     const next = here.nextSibling;
-    here.remove();
+    if (!chosen(here)) here.remove();
     here = next;
   }
 }

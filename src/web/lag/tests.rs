@@ -21,6 +21,8 @@ use crate::web::WebConfig;
 use crate::web::exposition::{Exposition, Format};
 use crate::web::tests::{Answer, Fixture, send};
 
+mod dashboards;
+
 fn at() -> Timestamp {
     Timestamp::from_seconds(crate::web::tests::NOW)
 }

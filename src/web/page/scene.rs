@@ -96,8 +96,8 @@ fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
         View::Group(cluster, group, lens) => consumers::one(kit, cluster, group, lens, kept),
         View::Dlq(lens) => dlq::all(kit, lens, kept),
         View::DlqStream(cluster, stream) => dlq::one(kit, cluster, stream, kept),
-        View::Transactions => vec![transaction::waiting(kit)],
-        View::Transaction(..) => Vec::new(),
+        View::Transactions => vec![transaction::flow_names(kit, ""), transaction::waiting(kit)],
+        View::Transaction(..) => vec![transaction::flow_names(kit, "")],
     }
 }
 
@@ -213,9 +213,13 @@ pub fn error(status: u16, title: &str, detail: &str, kit: &Kit) -> String {
     f.live.clear();
     // What is known by its number is said in the page's language; the caller's words follow.
     let heading = match status {
-        404 => kit.t.error_404.to_owned(),
-        _ => title.to_owned(),
+        400 => kit.t.error_400,
+        404 => kit.t.error_404,
+        405 => kit.t.error_405,
+        503 => kit.t.error_503,
+        _ => title,
     };
+    let heading = heading.to_owned();
     to_html(&ErrorPage { f, status, heading, detail: detail.to_owned() })
 }
 
