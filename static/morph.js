@@ -2,9 +2,6 @@
 // focus, selection, scroll positions, open details and what is chosen in a list survive a tick.
 
 const key = (node) => (node.nodeType === 1 ? node.id || node.dataset?.key : undefined);
-// What a person opened or chose stays.
-const theirs = (name, node) => (name === "open" && node.nodeName === "DETAILS") || (name === "selected" && node.nodeName === "OPTION");
-const chosen = (node) => node.nodeName === "OPTION" && node.selected && node.value !== "";
 const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
 
 /** Turns `old` into `fresh`; returns the node that now stands in the page. */
@@ -17,8 +14,20 @@ export function morph(old, fresh) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return old;
   }
+  if (old.nodeName === "SELECT") return list(old, fresh);
   attributes(old, fresh);
   children(old, fresh);
+  return old;
+}
+
+// What a person chose in a list stays chosen, also where it is not offered any more.
+function list(old, fresh) {
+  const { value } = old;
+  const offered = [...fresh.options].some((option) => option.value === value);
+  if (value && !offered) fresh.append(old.selectedOptions[0].cloneNode(true));
+  attributes(old, fresh);
+  children(old, fresh);
+  if (value || offered) old.value = value;
   return old;
 }
 
@@ -27,7 +36,8 @@ function attributes(old, fresh) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !theirs(name, old)) old.removeAttribute(name);
+    // What a person opened stays open.
+    if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) old.removeAttribute(name);
   }
 }
 
@@ -52,7 +62,7 @@ function children(old, fresh) {
   }
   while (here) {
     const next = here.nextSibling;
-    if (!chosen(here)) here.remove();
+    here.remove();
     here = next;
   }
 }
