@@ -34,7 +34,7 @@ pub async fn flow(
 
 /// `/status`
 pub async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    render(&app, &View::Status, query.as_deref().unwrap_or(""), &headers)
+    render(&app, &View::Status(Lens::default()), query.as_deref().unwrap_or(""), &headers)
 }
 
 /// `/consumers`
@@ -69,7 +69,7 @@ pub async fn dlq_stream(
 
 pub(super) fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
     let view = &view.clone().asked(query);
-    let viewer = Viewer::of(view, query, headers);
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     match page::page(view, &context) {
@@ -91,7 +91,7 @@ pub async fn not_found(request: Request) -> Response {
 
 /// The page that says what a problem says.
 pub(super) fn problem_page(app: &App, problem: &Problem, query: &str, headers: &HeaderMap) -> String {
-    let viewer = Viewer::of(&View::Overview, query, headers);
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let title = problem.status.canonical_reason().unwrap_or("Error");
     page::error_page(problem.status.as_u16(), title, &problem.detail, &viewer.context(&snapshot, &status, &app.base))
@@ -136,7 +136,7 @@ pub async fn live(
     let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
     let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
     let encoding = Encoding::accepted(headers);
-    let viewer = Viewer::of(&view, query, headers);
+    let viewer = Viewer::of(query, headers);
     let spec = Spec { view, viewer };
     let subscriber = app.hub.subscribe(spec, encoding, last_id.filter(|id| id.len() <= LAST_ID_BYTES))?;
     // Only the framing that the fan-out speaks leaves hyper: chunks of HTTP/1.1.

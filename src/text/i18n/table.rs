@@ -158,8 +158,6 @@ table! {
     show_all: "Show all", "모두 보기";
     by_state: "By state", "상태별";
     sort_by: "Sort by", "정렬";
-    page_before: "Page before", "이전 페이지";
-    page_after: "Next page", "다음 페이지";
     help_find: "filter the table", "표 필터";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
     books_error_why: "a defect of Streamgauge: do not trust the totals of this flow", "Streamgauge의 결함입니다: 이 플로우의 합계를 믿지 마십시오";

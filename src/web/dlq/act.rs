@@ -14,7 +14,7 @@ use crate::web::App;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
 use crate::web::page::dlq::Notice;
-use crate::web::page::{self, Lens, PageContext, View, percent_encode};
+use crate::web::page::{self, PageContext, percent_encode};
 use crate::web::viewer::Viewer;
 
 /// Longest text of a field.
@@ -30,7 +30,7 @@ fn name(who: &Who) -> String {
 
 /// Draws a page with what the form's own query says of language and colours.
 fn draw(app: &App, query: &str, headers: &HeaderMap, page: impl FnOnce(&PageContext) -> String) -> Html<String> {
-    let viewer = Viewer::of(&View::Dlq(Lens::default()), query, headers);
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     Html(page(&viewer.context(&snapshot, &status, &app.base)))
 }

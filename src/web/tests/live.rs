@@ -207,7 +207,8 @@ async fn who_was_away_for_longer_than_is_remembered_gets_the_whole_history() {
     let fixture = Fixture::new();
     let running = serve(&fixture, WebLimits::default()).await;
     let addr = running.addr;
-    let open = move |last: u64| Client::open(addr, "/live/overview?range=60", &format!("last-event-id: boot-1-{last}\r\n"));
+    let open =
+        move |last: u64| Client::open(addr, "/live/overview?range=60", &format!("last-event-id: boot-1-{last}\r\n"));
     let mut client = blocking(move || open(0)).await;
     let newest = RING_TICKS + 2;
     for revision in 1..=newest {
