@@ -159,7 +159,9 @@ fn looks_ask_for_nothing(server: &Server, seen: &Seen) -> bool {
     thread::sleep(INTERVAL);
     let (nobody, rested) = (count() - begin, began.elapsed());
     let (begin, began) = (count(), Instant::now());
-    let paths = ["/", "/flows/default", "/status", "/api/v1/sources", "/api/v1/streams", "/metrics", "/readyz"];
+    let pages = ["/", "/flows/default", "/status", "/consumers", "/consumers/main/shop-workers", "/dlq", "/transactions"];
+    let data = ["/api/v1/sources", "/api/v1/streams", "/api/v1/groups", "/api/v1/dlq", "/metrics", "/readyz"];
+    let paths: Vec<_> = pages.iter().chain(&data).collect();
     for n in 0..LOOKS {
         let path = paths[n % paths.len()];
         assert_eq!(http::get(&server.address, path).status, 200, "{path}");

@@ -1,14 +1,8 @@
 // Consumers and dead letters as an operator meets them: sort, filter, page and open by address, live, without a script.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SHOTS, browse, serve, until } from './server.mjs';
-
-const LOOKS = [
-  ['light', { colorScheme: 'light' }, ''],
-  ['dark', { colorScheme: 'dark' }, ''],
-  ['phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }, ''],
-  ['korean', { colorScheme: 'light' }, 'lang=ko'],
-];
+import { LOOKS, shoot } from './looks.mjs';
+import { browse, serve, until } from './server.mjs';
 
 const groups = async (server, query = '') => (await (await fetch(`${server.url}/api/v1/groups?partitions=false&${query}`)).json()).data.groups;
 
@@ -80,9 +74,7 @@ test('pages in light, dark, phone and Korean, and nothing hangs over the edge', 
       try {
         for (const [name, path] of Object.entries(paths)) {
           await page.goto(`${server.url}${path}${query ? `?${query}` : ''}`);
-          const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-          assert.ok(wide <= 1, `${name} ${look}: ${wide} px hang over the right edge`);
-          await page.screenshot({ path: `${SHOTS}/${name}-${look}.png`, fullPage: true });
+          await shoot(page, `${name}-${look}`);
         }
       } finally {
         await browser.close();

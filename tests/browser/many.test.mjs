@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
+import { fits } from './looks.mjs';
 import { SHOTS, browse, until } from './server.mjs';
 
 const PREVIEW = process.env.STREAMGAUGE_PREVIEW ?? new URL('../../target/debug/examples/ui_preview', import.meta.url).pathname;
@@ -18,10 +19,6 @@ async function preview(scenario) {
 }
 
 const names = async (page) => (await page.locator('#groups tbody > tr > th > a').allTextContents()).map((t) => t.trim());
-const fits = async (page, what) => {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(over <= 1, `${what}: ${over} px hang over the right edge`);
-};
 
 for (const [look, options, query] of [
   ['wide', { colorScheme: 'light' }, ''],

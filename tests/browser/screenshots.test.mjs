@@ -4,22 +4,8 @@ import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LOOKS, shoot } from './looks.mjs';
 import { SHOTS, browse, history, serve, until } from './server.mjs';
-
-const LOOKS = [
-  ['light', { colorScheme: 'light' }, ''],
-  ['dark', { colorScheme: 'dark' }, ''],
-  ['phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }, ''],
-  ['korean', { colorScheme: 'light' }, 'lang=ko'],
-  ['contrast', { colorScheme: 'dark' }, 'theme=contrast'],
-];
-
-/** Fails where something hangs over the right edge: a page that scrolls sideways is broken. */
-async function shoot(page, name) {
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wide <= 1, `${name}: ${wide} px hang over the right edge`);
-  await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
-}
 
 test('pages in light, dark, phone, Korean, high contrast', async () => {
   const server = await serve(['demo', '--seed', '11']);

@@ -4,21 +4,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SHOTS, browse, history, serve, until } from './server.mjs';
-
-const LOOKS = [
-  ['light', { colorScheme: 'light' }, ''],
-  ['dark', { colorScheme: 'dark' }, ''],
-  ['phone', { colorScheme: 'dark', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }, ''],
-  ['korean', { colorScheme: 'light' }, '&lang=ko'],
-  ['contrast', { colorScheme: 'dark' }, '&theme=contrast'],
-];
-
-async function shoot(page, name) {
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wide <= 1, `${name}: ${wide} px hang over the right edge`);
-  await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
-}
+import { LOOKS, shoot } from './looks.mjs';
+import { browse, history, serve, until } from './server.mjs';
 
 const post = async (server, event) => {
   const answer = await fetch(`${server.url}/transactions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(event) });
@@ -107,7 +94,7 @@ test('transactions in every look, and nothing hangs over the edge', async () => 
           ['unknown', address('checkout', 'nobody')],
           ['find', '/transactions?'],
         ]) {
-          await page.goto(`${server.url}${path}${query}`);
+          await page.goto(`${server.url}${path}&${query}`);
           await shoot(page, `transaction-${name}-${look}`);
         }
       } finally {

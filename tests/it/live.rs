@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use crate::support::process::{PATIENCE, Server, until};
 
@@ -23,7 +24,10 @@ impl Stream {
     /// The next event: name, id, data. `None` at the end of the stream. Chunk sizes are lines of their own here.
     fn next(&mut self) -> Option<(String, String, String)> {
         let (mut name, mut id, mut data) = (String::new(), String::new(), String::new());
+        let began = Instant::now();
         loop {
+            // Comments keep a stream open that says nothing: without this a server gone silent would be waited for.
+            assert!(began.elapsed() < PATIENCE, "a stream without an event");
             let mut line = String::new();
             if self.lines.read_line(&mut line).ok()? == 0 {
                 return None;

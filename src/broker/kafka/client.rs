@@ -39,9 +39,9 @@ const OURS: [(&str, &str); 14] = [
 ];
 
 /// Bytes of fetched records held at once, over all partitions, after decompression; overshot by a fetch each.
-const QUEUED_BYTES: u32 = 8 << 20;
+const QUEUED_BYTES: u32 = 6 << 20;
 /// Records held at once, over all partitions: librdkafka takes about 400 bytes beside each. 20 ms of work at full speed.
-const QUEUED_RECORDS: u32 = 16_000;
+const QUEUED_RECORDS: u32 = 12_000;
 /// Bytes on the wire that one fetch brings, over all partitions: they grow when decompressed. A single larger
 /// record still comes, alone.
 const FETCHED_BYTES: u32 = 1 << 20;
