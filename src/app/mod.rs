@@ -310,6 +310,7 @@ fn restore(config: &Config) -> Result<(Engine, Box<dyn StateStore>), StartError>
     let mut store = RedbState::open(&path)?;
     let mut restore = Restore::new(EngineConfig {
         flows: config.flows.clone(),
+        clusters: config.streams.iter().map(|s| s.cluster.as_str().into()).collect(),
         limits: config.limits.clone(),
         // Only for a fresh state: the stored seed wins.
         seed: uuid::Uuid::now_v7().as_u64_pair().1,

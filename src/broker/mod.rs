@@ -13,6 +13,8 @@
 //!   -> Input::State on every change of readability; Input::Gap where the log start overtook us
 //! ```
 //!
+//! * Once in its life a reader sends [`Input::Announced`](crate::model::Input): all partitions that were there are open.
+//!
 //! * The channel to the engine is bounded; when it is full the reader blocks. That is all the
 //!   backpressure there is, and all that is needed.
 //! * A record never stops a partition: what cannot be decoded becomes an event of kind

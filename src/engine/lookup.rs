@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Engine;
-use super::flow::{Flow, seed_of};
+use super::flow::{Flow, OTHER, seed_of};
 use super::lifecycle::LEAVE_AFTER;
 use super::page::{Head, flag};
 use super::resolve::{Clock, Fact, Fate, Resolution, Sample};
@@ -21,11 +21,16 @@ impl Engine {
         xxh3_64_with_seed(transaction.as_bytes(), seed_of(flow, self.seed))
     }
 
+    fn stone_of(&self, flow: &str, key: u64) -> Option<Tombstone> {
+        let flow = self.flows.get(usize::from(*self.flow_index.get(flow).or_else(|| self.flow_index.get(OTHER))?))?;
+        self.stones.find(key, i64::MIN, flow.forgotten)
+    }
+
     /// Whether a transaction has ended `ok`, also by a recovery. `None`: nothing is known of it (any more).
     pub fn ended_ok(&mut self, flow: &str, transaction: &str) -> Option<bool> {
         let key = self.key_of(flow, transaction);
         let Some(slot) = self.table.find(key) else {
-            let stone = self.stones.find(key, i64::MIN)?;
+            let stone = self.stone_of(flow, key)?;
             return match stone.left() {
                 Left::Ended(outcome) => Some(outcome == Outcome::Ok),
                 Left::Recovered => Some(true),
@@ -64,7 +69,7 @@ impl Engine {
             kept_until: None,
         };
         let Some(slot) = self.table.find(key) else {
-            return self.stones.find(key, i64::MIN).map(|stone| buried(&stone, blank));
+            return self.stone_of(flow, key).map(|stone| buried(&stone, blank));
         };
         let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);

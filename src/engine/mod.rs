@@ -63,7 +63,7 @@ mod view_flow;
 mod watermark;
 mod window;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
@@ -91,6 +91,8 @@ use tombstone::Tombstones;
 pub struct EngineConfig {
     /// The flows that the configuration declares; others are learned as they come.
     pub flows: Vec<FlowSpec>,
+    /// The clusters whose readers will say [`Engine::announced`].
+    pub clusters: BTreeSet<Arc<str>>,
     /// Every bound.
     pub limits: Limits,
     /// Seed of the id hashes, so that nobody can construct collisions. Stored; the stored one wins.
@@ -129,8 +131,13 @@ pub struct Engine {
     overflow: Overflow,
     /// The flow of the last event: the next one's is most often the same.
     last_flow: u16,
-    /// Nothing cut before it will be read any more, in any stream.
+    /// Nothing cut before it will be read any more, in any stream; `None`: unknown. A partition that joins brings its
+    /// past with it, so it may go back.
     low: Option<i64>,
+    /// Clusters that have not said yet which partitions they have.
+    awaited: BTreeSet<Arc<str>>,
+    /// Since when they are waited for.
+    awaited_since: Option<i64>,
     now: Timestamp,
     books_error: Option<String>,
     revision: u64,
@@ -142,7 +149,7 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        let EngineConfig { flows, limits, seed } = config;
+        let EngineConfig { flows, clusters, limits, seed } = config;
         let mut engine = Self {
             history: limits.history_1s_seconds.saturating_mul(MICROS_PER_SECOND),
             seed,
@@ -159,6 +166,8 @@ impl Engine {
             overflow: Overflow::default(),
             last_flow: 0,
             low: None,
+            awaited: clusters,
+            awaited_since: None,
             now: Timestamp::default(),
             books_error: None,
             revision: 0,
@@ -185,8 +194,16 @@ impl Engine {
         }
     }
 
+    /// The partitions that a cluster has at our start were opened.
+    pub fn announced(&mut self, cluster: &str) {
+        self.awaited.remove(cluster);
+    }
+
     /// A partition joins. One that is known keeps its position.
     pub fn open(&mut self, o: &SourceOpen) {
+        if self.sources.find(&o.source).is_none() {
+            self.low = None; // until the next tick: nobody knows how old its records are
+        }
         let stream = self.stream_of(&o.source.cluster, &o.source.stream, o.role);
         let Some((number, cut)) = self.sources.open(o, stream) else {
             self.overflow.add(Bound::Sources, 1);

@@ -19,7 +19,7 @@ const SLACK: i64 = 2 * MICROS_PER_SECOND;
 const FRESH: i64 = 5 * MICROS_PER_SECOND;
 
 /// A partition that could not be read for this long does not hold the watermark back any more.
-const PATIENCE: i64 = 10 * MICROS_PER_SECOND;
+pub const PATIENCE: i64 = 10 * MICROS_PER_SECOND;
 
 /// How long a partition that is gone for good is still named.
 const NAMED: i64 = 3_600 * MICROS_PER_SECOND;

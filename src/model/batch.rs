@@ -77,6 +77,8 @@ pub enum SourceState {
 pub enum Input {
     /// A partition joins.
     Open(SourceOpen),
+    /// All partitions that this cluster has at our start have joined. Once for each reader.
+    Announced(Arc<str>),
     /// Records.
     Batch(Batch),
     /// The end was confirmed.

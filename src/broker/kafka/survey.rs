@@ -29,7 +29,20 @@ impl Reader {
         self.ask_topics(now);
         self.ask_offsets(now);
         self.begin_reading(now);
+        self.announce()?;
         self.notice_silence(now)
+    }
+
+    /// Says once that every partition that was there at our start has been opened: until then nobody can know how old
+    /// the records are that are still to come.
+    fn announce(&mut self) -> Result<(), Gone> {
+        let resolving = |slot: &Slot| matches!(slot.phase, Phase::Resolving(_));
+        if self.announced || !self.all_found() || self.slots.iter().flatten().any(|slot| resolving(slot)) {
+            return Ok(());
+        }
+        self.announced = true;
+        self.context.out.send(Input::Announced(Arc::clone(&self.context.cluster)))?;
+        Ok(())
     }
 
     fn ask_offsets(&mut self, now: Instant) {

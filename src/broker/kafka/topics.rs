@@ -42,6 +42,8 @@ pub(super) struct Topics {
     told: Option<Instant>,
     cluster_id: Option<String>,
     listed: Vec<String>,
+    /// When topics were listed for the first time.
+    first_listed: Option<Instant>,
     listing: Option<Receiver<Listing>>,
     list_due: Instant,
     found: HashMap<String, TopicFound>,
@@ -67,6 +69,7 @@ impl Topics {
             told: None,
             cluster_id: None,
             listed: Vec::new(),
+            first_listed: None,
             listing: None,
             list_due: now,
             found: HashMap::new(),
@@ -135,6 +138,10 @@ impl Reader {
                         self.topics.hurry(now);
                     }
                     self.topics.listed_before = self.topics.listed_at;
+                    if self.topics.first_listed.is_none() {
+                        self.topics.first_listed = Some(now);
+                        self.topics.hurry(now);
+                    }
                 }
                 Ok(Err(words)) => self.health.failed(now, &words),
                 Err(TryRecvError::Disconnected) => {}
@@ -154,6 +161,18 @@ impl Reader {
                 self.topics.listing = Some(receive);
             }
         }
+    }
+
+    /// True once all topics that are wanted have been described, and have their slots.
+    pub(super) fn all_found(&self) -> bool {
+        let nothing = || self.topics.listed.is_empty() && self.wanted.exact().next().is_none();
+        let told = match (self.wanted.has_patterns(), self.topics.first_listed) {
+            (false, _) => self.topics.told.is_some(),
+            (true, None) => false,
+            (true, Some(at)) => self.topics.told_since(at) || nothing(),
+        };
+        let mut found = self.topics.found.keys().filter(|name| self.wanted.find(name).is_some());
+        told && found.all(|name| self.streams.contains_key(name))
     }
 
     pub(super) fn ask_topics(&mut self, now: Instant) {
