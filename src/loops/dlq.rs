@@ -223,7 +223,7 @@ impl DlqKeeper {
         let groups = all.clusters.iter().filter(|c| *c.cluster == *self.cluster).flat_map(|c| &c.groups);
         let mut rows = groups.flat_map(|g| &g.rows);
         rows.any(|r| {
-            let at = r.committed.map(|c| c.max(r.start.unwrap_or(0)));
+            let at = r.committed.get().map(|c| c.max(r.start.get().unwrap_or(0)));
             *r.stream == *question.stream && r.partition == question.partition && at == Some(question.position)
         })
     }

@@ -186,7 +186,8 @@ fn a_peek_is_off_by_default_masked_and_audited() {
     );
     // Of a live stream the one record at which a group stands.
     fake.streams.insert("orders".into(), (0..9).map(|n| record("orders", n)).collect());
-    let row = LagRow { stream: "orders".into(), partition: 0, committed: Some(3), start: Some(0), ..LagRow::default() };
+    let (committed, start) = (Some(3).into(), Some(0).into());
+    let row = LagRow { stream: "orders".into(), partition: 0, committed, start, ..LagRow::default() };
     let group = GroupView { rows: vec![row].into(), ..GroupView::default() };
     let lag = LagCluster { cluster: "main".into(), groups: vec![Arc::new(group)], ..LagCluster::default() };
     on.stands = watch::channel(Arc::new(LagBoard { clusters: vec![Arc::new(lag)] })).1;

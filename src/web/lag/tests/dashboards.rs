@@ -121,17 +121,16 @@ fn moving(scrape: u64) -> LagBoard {
         let end = ends[partition as usize];
         let lag = end - committed;
         LagRow {
-            committed: Some(committed),
-            end: Some(end),
-            lag_messages: i64::try_from(lag).ok(),
-            readable: Some(lag),
-            next_unread_age_seconds: age,
+            committed: Some(committed).into(),
+            end: Some(end).into(),
+            readable: Some(lag).into(),
+            next_unread_age_seconds: age.into(),
             method: if lag == 0 { AgeMethod::CaughtUp } else { AgeMethod::Index },
             ..row("orders", partition)
         }
     };
     let sums = |name: &str, rows: Vec<LagRow>| {
-        let lag = rows.iter().filter_map(|r| r.lag_messages).sum();
+        let lag = rows.iter().filter_map(LagRow::lag_messages).sum();
         let made = group(name, LagState::Ok, rows);
         Arc::new(GroupView { lag_messages: Some(lag), ..GroupView::clone(&made) })
     };

@@ -44,7 +44,7 @@ pub fn groups(lens: &Lens, a: Entry, b: Entry) -> Ordering {
         "trend" => numbers(growth(&x.trend), growth(&y.trend), r),
         "members" => numbers(x.members.map(f64::from), y.members.map(f64::from), r),
         "protocol" => turned((x.protocol as u8).cmp(&(y.protocol as u8)), r),
-        "burrow" => names(x.burrow, y.burrow, r),
+        "burrow" => names(x.burrow.name(), y.burrow.name(), r),
         _ => Ordering::Equal,
     };
     order.then_with(|| worst_group(a, b))
@@ -61,20 +61,20 @@ pub fn rows(lens: &Lens, a: &LagRow, b: &LagRow) -> Ordering {
     let order = match lens.sort {
         "state" => turned(b.state.cmp(&a.state), r),
         "partition" => turned(places(a, b), r),
-        "committed" => counts(a.committed, b.committed, r),
-        "end" => counts(a.end, b.end, r),
-        "lag" => numbers(count(a.lag_messages), count(b.lag_messages), r),
-        "readable" => counts(a.readable, b.readable, r),
-        "age" => numbers(a.next_unread_age_seconds, b.next_unread_age_seconds, r),
-        "drain" => numbers(a.drain_seconds, b.drain_seconds, r),
-        "rate" => numbers(a.commit_rate, b.commit_rate, r),
-        "burrow" => names(a.burrow, b.burrow, r),
+        "committed" => counts(a.committed.get(), b.committed.get(), r),
+        "end" => counts(a.end.get(), b.end.get(), r),
+        "lag" => numbers(count(a.lag_messages()), count(b.lag_messages()), r),
+        "readable" => counts(a.readable.get(), b.readable.get(), r),
+        "age" => numbers(a.next_unread_age_seconds.get(), b.next_unread_age_seconds.get(), r),
+        "drain" => numbers(a.drain_seconds.get(), b.drain_seconds.get(), r),
+        "rate" => numbers(a.commit_rate.get(), b.commit_rate.get(), r),
+        "burrow" => names(a.burrow.name(), b.burrow.name(), r),
         "owner" => names(&owner(a), &owner(b), r),
         _ => Ordering::Equal,
     };
     order
         .then_with(|| b.state.cmp(&a.state))
-        .then_with(|| numbers(count(a.lag_messages), count(b.lag_messages), false))
+        .then_with(|| numbers(count(a.lag_messages()), count(b.lag_messages()), false))
         .then_with(|| places(a, b))
 }
 
