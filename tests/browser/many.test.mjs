@@ -66,3 +66,21 @@ test('lag events of others, and no groups at all', async () => {
     await server.end();
   }
 });
+
+test('a Kafka that nobody writes to: its first page fits', async () => {
+  const server = await preview();
+  try {
+    for (const [options, query] of [[{}, ''], [{ viewport: { width: 360, height: 740 } }, ''], [{}, '?lang=ko']]) {
+      const { browser, page } = await browse(options);
+      try {
+        await page.goto(`${server.url}/waiting/${query}`);
+        assert.match(await page.textContent('#attention .calm'), /latest|\ucd5c\uc2e0/);
+        await fits(page, `waiting ${JSON.stringify(options)} ${query}`);
+      } finally {
+        await browser.close();
+      }
+    }
+  } finally {
+    await server.end();
+  }
+});
