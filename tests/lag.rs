@@ -13,7 +13,7 @@ mod transactions;
 use lag::{Kind, Monitor, World, faults};
 use rng::Rng;
 use streamgauge::model::{GroupPhase, GroupProtocol};
-use streamgauge::snapshot::{LagCluster, LagRow, LagState};
+use streamgauge::snapshot::{LagCluster, LagRow, LagState, Reason};
 
 /// Seconds between two surveys.
 const POLL: i64 = 10;
@@ -58,7 +58,7 @@ fn watch(monitor: &mut Monitor, world: &mut World, polls: usize, mut step: impl 
         assert_eq!(faults(world, row), Vec::<String>::new(), "survey {n}, states {:?}", seen.states);
         seen.states.push(row.state.name());
         seen.reasons.push(row.reason.key);
-        if row.next_unread_age_seconds.is_some() {
+        if row.next_unread_age_seconds.get().is_some() {
             seen.known_after.get_or_insert(n + 1);
             seen.known += 1;
         }
@@ -73,17 +73,29 @@ fn the_checks_can_fail() {
     world.committed = Some(300);
     let view = Monitor::new(true).poll(&world);
     let good = row(&view).clone();
-    assert_eq!((faults(&world, &good), good.next_unread_age_seconds), (Vec::new(), Some(300.0)));
+    assert_eq!((faults(&world, &good), good.next_unread_age_seconds.get()), (Vec::new(), Some(300.0)));
     let wrong = |row: LagRow| assert_eq!(faults(&world, &row).len(), 1, "{row:?}");
-    wrong(LagRow { next_unread_age_seconds: Some(0.0), ..good.clone() });
-    wrong(LagRow { next_unread_age_seconds: Some(316.0), ..good.clone() });
-    wrong(LagRow { next_unread_age_seconds: Some(f64::INFINITY), ..good.clone() });
-    wrong(LagRow { age_bounds: Some((10.0, 20.0)), ..good.clone() });
-    wrong(LagRow { lag_messages: Some(299), ..good.clone() });
-    wrong(LagRow { drain_seconds: Some(f64::NAN), ..good.clone() });
+    for age in [0.0, 284.9, 315.1, 1e9] {
+        wrong(LagRow { next_unread_age_seconds: Some(age).into(), ..good.clone() });
+    }
+    let bounds = |least, most| [Some(least).into(), Some(most).into()];
+    wrong(LagRow { bounds: bounds(10.0, 20.0), ..good.clone() });
+    wrong(LagRow { committed: Some(301).into(), ..good.clone() });
+    wrong(LagRow { reason: Reason { numbers: [f64::NAN, 0.0, 0.0], ..good.reason }, ..good.clone() });
+    // Within 5 %, or 1 s where that is more.
+    for age in [285.1, 314.9] {
+        let row = LagRow { next_unread_age_seconds: Some(age).into(), ..good.clone() };
+        assert_eq!(faults(&world, &row), Vec::<String>::new());
+    }
+    world.committed = Some(597);
+    let late = LagRow { committed: Some(597).into(), ..good.clone() };
+    for (age, fine) in [(2.1, true), (3.9, true), (1.9, false), (4.1, false)] {
+        let row = LagRow { next_unread_age_seconds: Some(age).into(), ..late.clone() };
+        assert_eq!(faults(&world, &row).is_empty(), fine, "{age}, and the truth is 3");
+    }
     world.committed = Some(600);
     assert_eq!(
-        faults(&world, &LagRow { lag_messages: Some(0), age_bounds: Some((1.0, 2.0)), ..good }).len(),
+        faults(&world, &LagRow { committed: Some(600).into(), bounds: bounds(1.0, 2.0), ..good }).len(),
         2,
         "an age and bounds of nothing"
     );
@@ -134,8 +146,9 @@ fn the_monitor_is_restarted() {
     let mut monitor = Monitor::new(false);
     watch(&mut monitor, &mut world, 3, |w| w.run(POLL, 0.0, |_| {}));
     let mut monitor = monitor.restarted(false);
-    let seen = watch(&mut monitor, &mut world, 3, |w| w.run(POLL, 0.0, |_| {}));
+    let seen = watch(&mut monitor, &mut world, 3, |w| w.run(30, 0.0, |_| {}));
     assert_eq!((seen.known, monitor.asked), (3, 0), "the age is known at once, nothing is asked: {seen:?}");
+    assert_eq!(seen.settled(), "STALLED", "{seen:?}");
     // A topic that was made anew meanwhile has nothing to do with what was stored.
     world.make_anew();
     world.run(100, 1.0, |_| {});
@@ -242,7 +255,7 @@ fn retention_overtakes() {
         let behind = world.start.saturating_sub(9_000);
         if behind > 0 {
             assert_eq!((row.state, row.reason.numbers[0]), (LagState::Lost, behind as f64));
-            assert!(row.next_unread_age_seconds.is_some(), "{row:?}");
+            assert!(row.next_unread_age_seconds.get().is_some(), "{row:?}");
             lost = behind;
         }
         assert_eq!((row.lost_messages, view.groups[0].lost_messages), (behind, behind));
@@ -253,10 +266,10 @@ fn retention_overtakes() {
     let view = monitor.poll(&world);
     let emptied = row(&view);
     assert_eq!(
-        (emptied.state, emptied.readable, emptied.next_unread_age_seconds),
+        (emptied.state, emptied.readable.get(), emptied.next_unread_age_seconds.get()),
         (LagState::Lost, Some(0), Some(0.0))
     );
-    assert_eq!(emptied.lag_messages, Some((world.end() - 9_000) as i64));
+    assert_eq!(emptied.lag_messages(), Some((world.end() - 9_000) as i64));
 }
 
 #[test]
@@ -413,7 +426,7 @@ fn random_lives() {
             }
             if unread {
                 polls += 1;
-                known += u32::from(row.next_unread_age_seconds.is_some());
+                known += u32::from(row.next_unread_age_seconds.get().is_some());
             }
         }
     }

@@ -1,68 +1,69 @@
 //! What pages may make happen at a broker: peeks and redrives, each noted in the audit log before it begins.
 
 use std::collections::HashMap;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::ask::{AskEngine, Lookups};
 use super::brokers::Clusters;
-use super::interrupted::{StoredRun, forget, interrupted, remember, view};
+use super::interrupted::{StoredRun, forget, interrupted, remember};
 use super::redrive::parts;
 use super::watchers::{Peeks, reader, rules};
 use crate::broker::Boxed;
 use crate::cli::RedriveParts;
 use crate::config::Config;
 use crate::dlq::{OffsetRange, Selection};
-use crate::loops::{Ended, LOOKUP_TRANSACTIONS, Lookup, RedriveLoop, RedriveOptions, Reins};
-use crate::model::Input;
+use crate::loops::{RedriveError, RedriveLoop, RedriveOptions, Reins};
 use crate::run::clock::wall;
-use crate::run::desk::{Asker, Desk, desk};
-use crate::snapshot::{PeekQuestion, Peeked, RedriveView, TransactionKey, TransactionView};
-use crate::store::{AuditEntry, AuditLog, KeepStore};
-use crate::web::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal, Transactions};
+use crate::snapshot::{PeekQuestion, Peeked, RedriveView};
+use crate::store::{AuditEntry, AuditLog, KeepStore, StoreError};
+use crate::web::{DlqActions, InterruptedRun, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
 
 /// Longest wait for a peek: below the timeout of a request.
 const PEEK: Duration = Duration::from_secs(8);
-/// Longest wait for what became of transactions: some ticks.
-const LOOKUP: Duration = Duration::from_secs(3);
 /// Runs whose end is remembered, and runs that may go on at once.
 const RUNS: (usize, usize) = (500, 4);
-
-/// Questions about one transaction that wait for the engine's next input.
-const TRANSACTIONS: usize = 64;
-
-/// The desk at which the engine is asked for one transaction. Whoever asks wakes it, but keeps it from nothing: it
-/// ends when the readers and the ticker, who hold `input`, are gone.
-pub(super) fn transactions(
-    input: &Arc<SyncSender<Input>>,
-) -> (Transactions, Desk<TransactionKey, Option<Box<TransactionView>>>) {
-    let (asker, taken) = desk(TRANSACTIONS);
-    let wake = Arc::downgrade(input);
-    let bell = move || {
-        // Where the channel is full the engine is awake, and will look.
-        let _full = wake.upgrade().map(|input| input.try_send(Input::Asked));
-    };
-    (asker.with_bell(Arc::new(bell)), taken)
-}
 
 /// The actions of one process.
 pub(super) struct LetterActions {
     pub config: Arc<Config>,
     pub clusters: Clusters,
     pub peeks: Peeks,
-    pub lookups: Asker<Lookup, Vec<Option<bool>>>,
+    pub lookups: Lookups,
     pub audit: Arc<dyn AuditLog>,
     pub kept: Arc<dyn KeepStore>,
     pub runtime: Handle,
-    /// The newest run by cluster and stream.
-    pub runs: Mutex<HashMap<(String, String), Run>>,
+    pub runs: Arc<Mutex<Runs>>,
+}
+
+/// Cluster and stream.
+type Of = (String, String);
+
+/// The runs of one process. What the ledger says of them changes only while this is locked.
+#[derive(Default)]
+pub(super) struct Runs {
+    /// The newest that this process began, dry or not.
+    newest: HashMap<Of, Run>,
+    /// Those that a stop of an earlier process interrupted, and nobody has resumed or dismissed since.
+    interrupted: HashMap<Of, StoredRun>,
+}
+
+impl Runs {
+    fn lock(runs: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run of a stream that goes on.
+    fn going(&self, of: &Of) -> Option<&Run> {
+        self.newest.get(of).filter(|run| !run.is_over())
+    }
 }
 
 /// One run, going on or ended.
-pub(super) struct Run {
+struct Run {
     plan: RedrivePlan,
     reins: Reins,
     view: watch::Receiver<Arc<RedriveView>>,
@@ -71,8 +72,7 @@ pub(super) struct Run {
 impl Run {
     fn is_over(&self) -> bool {
         // A run that is gone without its last word has died: its thread's panic was reported.
-        matches!(self.view.borrow().state, "done" | "cancelled" | "failed" | "interrupted")
-            || self.view.has_changed().is_err()
+        matches!(self.view.borrow().state, "done" | "cancelled" | "failed") || self.view.has_changed().is_err()
     }
 
     /// A finished dry run of exactly this plan: what may begin.
@@ -83,36 +83,37 @@ impl Run {
 }
 
 impl LetterActions {
-    fn runs(&self) -> MutexGuard<'_, HashMap<(String, String), Run>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        Runs::lock(&self.runs)
     }
 
-    /// Runs that a stop of the process interrupted are shown, and can be resumed.
+    /// Runs that a stop of the process interrupted are shown, and can be resumed or dismissed.
     pub(super) fn find_interrupted(&self) {
         let clusters = self.config.clusters.iter().map(|c| c.name.as_str());
         let found = interrupted(clusters, &*self.kept, &*self.audit, wall());
-        let runs = found.into_iter().take(RUNS.0).map(|run| {
-            let key = (run.plan.cluster.clone(), run.plan.stream.clone());
-            // Nobody sends: a run without a thread is over.
-            let (_, shown) = watch::channel(view(&run));
-            (key, Run { plan: run.plan, reins: Reins::default(), view: shown })
-        });
-        self.runs().extend(runs);
+        let of = |run: StoredRun| ((run.plan.cluster.clone(), run.plan.stream.clone()), run);
+        self.runs().interrupted.extend(found.into_iter().take(RUNS.0).map(of));
     }
 
-    fn begin(&self, who: &str, plan: RedrivePlan, dry_run: bool) -> Result<(), Refusal> {
+    /// Begins a run; `begun` says how.
+    fn begin(&self, who: &str, plan: RedrivePlan, begun: Begun) -> Result<(), Refusal> {
+        let dry_run = begun == Begun::Dry;
         let cluster = self.config.clusters.iter().find(|c| c.name == plan.cluster);
         let cluster = cluster.ok_or_else(|| Refusal::Unknown(format!("no cluster {}", plan.cluster)))?;
         let key = (plan.cluster.clone(), plan.stream.clone());
         let mut runs = self.runs();
-        if runs.get(&key).is_some_and(|run| !run.is_over()) {
+        if runs.going(&key).is_some() {
             return Err(Refusal::Conflict(format!("a redrive of {} is going on", plan.stream)));
         }
-        if runs.values().filter(|run| !run.is_over()).count() >= RUNS.1 {
+        if begun == Begun::Afresh && runs.interrupted.contains_key(&key) {
+            let why = format!("a redrive of {} was interrupted: resume it or dismiss it first", plan.stream);
+            return Err(Refusal::Conflict(why));
+        }
+        if runs.newest.values().filter(|run| !run.is_over()).count() >= RUNS.1 {
             return Err(Refusal::Conflict(format!("{} redrives are going on, that is the most", RUNS.1)));
         }
-        if runs.len() >= RUNS.0 {
-            runs.retain(|_, run| !run.is_over());
+        if runs.newest.len() >= RUNS.0 {
+            runs.newest.retain(|_, run| !run.is_over());
         }
         let made = parts(&self.config, cluster, self.clusters.log(), &plan.stream, dry_run);
         let RedriveParts { observe, mover, prepare } = made.map_err(Refusal::Unavailable)?;
@@ -132,7 +133,7 @@ impl LetterActions {
             options,
             observe,
             mover,
-            ended: Box::new(AskEngine { lookups: self.lookups.clone(), runtime: self.runtime.clone() }),
+            ended: Box::new(AskEngine::new(self.lookups.clone(), self.runtime.clone())),
             reader: reader(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             rules: rules(&self.config, cluster).map_err(|e| Refusal::Unavailable(e.to_string()))?,
             prepare,
@@ -145,22 +146,78 @@ impl LetterActions {
         if !dry_run {
             remember(&*self.kept, &stored).map_err(|error| Refusal::Unavailable(error.to_string()))?;
         }
-        let (kept, ended) = (Arc::clone(&self.kept), key.clone());
+        let (kept, all, ended) = (Arc::clone(&self.kept), Arc::clone(&self.runs), (key.clone(), id.clone()));
         let spawned = std::thread::Builder::new().name("redrive".into()).spawn(move || {
-            if let Err(error) = run.run() {
+            let result = run.run();
+            if let Err(error) = &result {
                 tracing::warn!(%error, "a redrive ended early");
             }
-            if !dry_run {
-                forget(&*kept, &ended.0, &ended.1);
+            // Nobody can be asked any more while the process stops: after its next start the run can be resumed.
+            if !dry_run && !matches!(result, Err(RedriveError::Unasked(_))) {
+                let ((cluster, stream), run) = &ended;
+                let _none_begins = Runs::lock(&all);
+                if let Err(error) = forget(&*kept, cluster, stream, run) {
+                    tracing::warn!(cluster, stream, %error, "a redrive has ended; after a restart it will be said to be interrupted");
+                }
             }
         });
         if let Err(error) = spawned {
-            forget(&*self.kept, &key.0, &key.1);
-            return Err(Refusal::Unavailable(error.to_string()));
+            // What was interrupted before stays so.
+            let put_back = match runs.interrupted.get(&key) {
+                Some(before) if !dry_run => remember(&*self.kept, before),
+                _ => forget(&*self.kept, &key.0, &key.1, &id),
+            };
+            let failed = put_back.map_or_else(|also| format!("{error}; {also}"), |()| error.to_string());
+            return Err(Refusal::Unavailable(failed));
         }
-        runs.insert(key, Run { plan, reins, view });
+        if !dry_run {
+            runs.interrupted.remove(&key);
+        }
+        runs.newest.insert(key, Run { plan, reins, view });
         Ok(())
     }
+
+    /// The plan of the interrupted run of a stream, where nothing goes on that could be resumed instead.
+    fn to_resume(&self, of: &Of) -> Result<Option<RedrivePlan>, Refusal> {
+        let runs = self.runs();
+        let Some(run) = runs.interrupted.get(of).filter(|_| runs.going(of).is_none()) else { return Ok(None) };
+        if run.plan.most.is_some() {
+            // How many of them were sent before the stop is not known.
+            let why =
+                "it was limited to a number of letters, some of which may be sent: dismiss it, and make a dry run";
+            return Err(Refusal::Conflict(why.into()));
+        }
+        Ok(Some(run.plan.clone()))
+    }
+
+    /// Nobody wants the interrupted run of a stream any more.
+    fn dismiss(&self, who: &str, of: &Of) -> Result<(), Refusal> {
+        let unavailable = |error: StoreError| Refusal::Unavailable(error.to_string());
+        let mut runs = self.runs();
+        let (cluster, stream) = of;
+        let run = runs.interrupted.get(of).map(|run| run.run.clone());
+        let run = run.ok_or_else(|| Refusal::Unknown(format!("no redrive of {stream} was interrupted")))?;
+        self.note(who, "redrive.dismiss", format!("run {run} cluster {cluster} stream {stream}"))?;
+        forget(&*self.kept, cluster, stream, &run).map_err(unavailable)?;
+        runs.interrupted.remove(of);
+        Ok(())
+    }
+
+    fn note(&self, who: &str, action: &str, detail: String) -> Result<(), Refusal> {
+        let entry = AuditEntry { at: wall(), user: who.to_owned(), action: action.to_owned(), detail };
+        self.audit.note(&entry).map_err(|error| Refusal::Unavailable(error.to_string()))
+    }
+}
+
+/// How a run is begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// It counts and moves nothing.
+    Dry,
+    /// As a dry run has counted.
+    Afresh,
+    /// In place of the one that was interrupted.
+    Again,
 }
 
 fn options(config: &Config, who: &str, plan: RedrivePlan, dry_run: bool) -> RedriveOptions {
@@ -184,8 +241,8 @@ fn options(config: &Config, who: &str, plan: RedrivePlan, dry_run: bool) -> Redr
             RedriveTarget::Source | RedriveTarget::Retry => None,
         },
         include_ended_ok: plan.include_ok,
-        include_unknown: true, // our own engine is asked: what it does not know, nobody knows
-        any_stream: true,      // pages know only the streams of the board
+        include_unknown: plan.include_unknown,
+        any_stream: true, // pages know only the streams of the board
         most: plan.most,
         rate: plan.rate.unwrap_or(config.dlq.rate).min(config.dlq.rate),
         max_redrives: config.dlq.max_redrives,
@@ -204,19 +261,19 @@ impl DlqActions for LetterActions {
     }
 
     fn dry_run<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>> {
-        Box::pin(async move { self.begin(who, plan, true) })
+        Box::pin(async move { self.begin(who, plan, Begun::Dry) })
     }
 
     fn start<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let key = (plan.cluster.clone(), plan.stream.clone());
-            if !self.runs().get(&key).is_some_and(|run| run.has_counted(&plan)) {
+            if !self.runs().newest.get(&key).is_some_and(|run| run.has_counted(&plan)) {
                 return Err(Refusal::Conflict(
                     "nothing begins that was not counted: make a dry run of this selection, target and options first"
                         .into(),
                 ));
             }
-            self.begin(who, plan, false)
+            self.begin(who, plan, Begun::Afresh)
         })
     }
 
@@ -228,37 +285,19 @@ impl DlqActions for LetterActions {
         step: RedriveStep,
     ) -> Boxed<'a, Result<(), Refusal>> {
         Box::pin(async move {
-            let unknown = || Refusal::Unknown(format!("no redrive of {stream} is going on"));
-            if step == RedriveStep::Resume {
-                let key = (cluster.to_owned(), stream.to_owned());
-                let plan = self
-                    .runs()
-                    .get(&key)
-                    .filter(|run| run.view.borrow().state == "interrupted")
-                    .map(|run| run.plan.clone());
-                if let Some(plan) = plan {
-                    // How many of them were sent before the stop is not known.
-                    if plan.most.is_some() {
-                        let why =
-                            "it was limited to a number of letters, some of which may be sent: make a dry run anew";
-                        return Err(Refusal::Conflict(why.into()));
-                    }
-                    return self.begin(who, plan, false);
-                }
-            }
-            let reins = {
-                let runs = self.runs();
-                let run = runs.get(&(cluster.to_owned(), stream.to_owned())).filter(|run| !run.is_over());
-                run.ok_or_else(unknown)?.reins.clone()
-            };
+            let of = (cluster.to_owned(), stream.to_owned());
             let (action, act): (_, fn(&Reins)) = match step {
+                RedriveStep::Dismiss => return self.dismiss(who, &of),
+                RedriveStep::Resume => match self.to_resume(&of)? {
+                    Some(plan) => return self.begin(who, plan, Begun::Again),
+                    None => ("redrive.resume", Reins::go_on),
+                },
                 RedriveStep::Pause => ("redrive.pause", Reins::pause),
-                RedriveStep::Resume => ("redrive.resume", Reins::go_on),
                 RedriveStep::Cancel => ("redrive.cancel", Reins::cancel),
             };
-            let detail = format!("cluster {cluster} stream {stream}");
-            let entry = AuditEntry { at: wall(), user: who.to_owned(), action: action.to_owned(), detail };
-            self.audit.note(&entry).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            let reins = self.runs().going(&of).map(|run| run.reins.clone());
+            let reins = reins.ok_or_else(|| Refusal::Unknown(format!("no redrive of {stream} is going on")))?;
+            self.note(who, action, format!("cluster {cluster} stream {stream}"))?;
             act(&reins);
             Ok(())
         })
@@ -266,55 +305,26 @@ impl DlqActions for LetterActions {
 
     fn progress(&self, cluster: &str, stream: &str) -> Option<(RedrivePlan, Arc<RedriveView>)> {
         let runs = self.runs();
-        let run = runs.get(&(cluster.to_owned(), stream.to_owned()))?;
+        let run = runs.newest.get(&(cluster.to_owned(), stream.to_owned()))?;
         Some((run.plan.clone(), Arc::clone(&run.view.borrow())))
     }
-}
 
-/// Asks our own engine what became of transactions.
-struct AskEngine {
-    lookups: Asker<Lookup, Vec<Option<bool>>>,
-    runtime: Handle,
-}
-
-impl Ended for AskEngine {
-    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Option<bool>> {
-        let mut answers = Vec::with_capacity(transactions.len());
-        for some in transactions.chunks(LOOKUP_TRANSACTIONS) {
-            let answer = self.runtime.block_on(self.lookups.ask(some.to_vec(), LOOKUP));
-            // No answer is an answer too: nobody knows.
-            answers.extend(answer.unwrap_or_else(|_| vec![None; some.len()]));
-        }
-        answers
+    fn interrupted(&self, cluster: &str, stream: &str) -> Option<InterruptedRun> {
+        let runs = self.runs();
+        let run = runs.interrupted.get(&(cluster.to_owned(), stream.to_owned()))?;
+        Some(InterruptedRun { run: run.run.clone(), by: run.by.clone(), plan: run.plan.clone() })
     }
 
-    fn source(&self) -> String {
-        "transactions were looked up in this server's own state: of those that ended ok more than an hour ago it knows nothing".to_owned()
+    fn audited(&self, before: Option<u64>, most: usize) -> Boxed<'_, Result<Vec<(u64, AuditEntry)>, Refusal>> {
+        let audit = Arc::clone(&self.audit);
+        // It waits for the disk: not on a thread that serves others.
+        let read = self.runtime.spawn_blocking(move || audit.lines(before, most));
+        Box::pin(async move {
+            let lines = read.await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            lines.map_err(|error| Refusal::Unavailable(error.to_string()))
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_finished_dry_run_counted_may_begin() {
-        let plan = RedrivePlan { stream: "orders.dlq".into(), most: Some(5), ..RedrivePlan::default() };
-        let run = |state, dry_run| {
-            let view = RedriveView { state, dry_run, ..RedriveView::default() };
-            Run { plan: plan.clone(), reins: Reins::default(), view: watch::channel(Arc::new(view)).1 }
-        };
-        assert!(run("done", true).has_counted(&plan));
-        for (state, dry_run) in [("running", true), ("failed", true), ("cancelled", true), ("done", false)] {
-            assert!(!run(state, dry_run).has_counted(&plan), "{state} {dry_run}");
-        }
-        let others = [
-            RedrivePlan { most: None, ..plan.clone() },
-            RedrivePlan { include_ok: true, ..plan.clone() },
-            RedrivePlan { target: RedriveTarget::Stream("other".into()), ..plan.clone() },
-        ];
-        for other in others {
-            assert!(!run("done", true).has_counted(&other), "{other:?}");
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,8 @@ use crate::broker::{ClusterHealth, Commit, DecodeSample, Inspect, Observe, Read,
 use crate::config::{ClusterConfig, ClusterKind, Config};
 use crate::decode::Spares;
 use crate::demo::Begin;
-use crate::model::{Input, Limits, Positions};
+use crate::dlq::Rules;
+use crate::model::{Input, LagSpec, Limits, Positions};
 use crate::run::clock::wall;
 use crate::run::supervise::{Stage, Supervisor};
 use crate::web::Publish;
@@ -81,28 +82,29 @@ impl Clusters {
     /// # Errors
     /// [`StartError::Config`]: a pattern or a property that cannot work.
     pub(super) fn observer(&self, config: &Config, cluster: &ClusterConfig) -> Result<Box<dyn Observe>, StartError> {
-        self.observer_of(
-            config,
-            cluster,
-            watched(&rules(config, cluster)?, &config.streams_of(&cluster.name), config.metrics.all_topics()),
-        )
+        let streams = config.streams_of(&cluster.name);
+        let nothing = || Rules { conventions: false, ..Rules::default() };
+        let letters = if config.dlq.enabled { rules(config, cluster)? } else { nothing() };
+        let watched = watched(&letters, &streams, config.metrics.all_topics());
+        self.observer_of(cluster, config.lag.clone(), watched)
     }
 
-    /// The same, also of the topics that are `watched` although no group has committed on them.
+    /// Watches the groups of a cluster that `spec` includes, and the topics that are `watched` although none of them has
+    /// committed there.
     ///
     /// # Errors
     /// As [`Self::observer`].
     pub(super) fn observer_of(
         &self,
-        config: &Config,
         cluster: &ClusterConfig,
+        spec: LagSpec,
         watched: Watched,
     ) -> Result<Box<dyn Observe>, StartError> {
         match (cluster.kind, &self.log) {
             (ClusterKind::Embedded, Some(log)) => Ok(log.observer()),
             (ClusterKind::Embedded, None) => Err(StartError::Config("the embedded log is not open".into())),
             (ClusterKind::Kafka, _) => {
-                let made = KafkaObserve::new(kafka(cluster), config.lag.clone(), watched, wall);
+                let made = KafkaObserve::new(kafka(cluster), spec, watched, wall);
                 Ok(Box::new(made.map_err(StartError::Config)?))
             }
         }

@@ -1,12 +1,10 @@
 //! Redrives that a stop of the process cut short. A run is stored before it begins and removed when it ends: what is
-//! there at a start was interrupted, and goes on as what it was. Letters that were moved already are not moved again.
-
-use std::sync::Arc;
+//! there at a start was interrupted, and goes on as what it was, or is dismissed. Letters that were moved already are
+//! not moved again.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::snapshot::RedriveView;
 use crate::store::{AuditEntry, AuditLog, KeepStore, KeptOf, StoreError};
 use crate::web::RedrivePlan;
 
@@ -24,21 +22,29 @@ pub(super) struct StoredRun {
     pub noted: bool,
 }
 
-/// Stores a run before it begins.
+/// Stores a run before it begins, in place of the one of its stream that was stored before.
 ///
 /// # Errors
 /// [`StoreError`]: then it must not begin, nobody would know of it after a crash.
 pub(super) fn remember(store: &dyn KeepStore, run: &StoredRun) -> Result<(), StoreError> {
-    let bytes =
-        serde_json::to_vec(run).map_err(|error| StoreError::Io { path: "ledger".into(), detail: error.to_string() })?;
+    let bytes = serde_json::to_vec(run).map_err(|error| StoreError::unwritable("a redrive", &error))?;
     store.save_kept(&run.plan.cluster, KeptOf::Redrives, &[(run.plan.stream.as_str().into(), bytes)])
 }
 
-/// A run has ended, however it did.
-pub(super) fn forget(store: &dyn KeepStore, cluster: &str, stream: &str) {
-    if let Err(error) = store.save_kept(cluster, KeptOf::Redrives, &[(stream.into(), Vec::new())]) {
-        tracing::warn!(cluster, stream, %error, "a redrive has ended; after a restart it will be said to be interrupted");
+/// A run is no more: it has ended, or nobody wants it. Another run that took its place stays. Whoever calls sees to it
+/// that none begins meanwhile.
+///
+/// # Errors
+/// [`StoreError`]: after a restart it will be said to be interrupted.
+pub(super) fn forget(store: &dyn KeepStore, cluster: &str, stream: &str, run: &str) -> Result<(), StoreError> {
+    let (rows, _) = store.load_kept(cluster, KeptOf::Redrives)?;
+    let is_stored = |(name, bytes): &(String, Vec<u8>)| {
+        name == stream && serde_json::from_slice::<StoredRun>(bytes).is_ok_and(|stored| stored.run == run)
+    };
+    if rows.iter().any(is_stored) {
+        store.save_kept(cluster, KeptOf::Redrives, &[(stream.into(), Vec::new())])?;
     }
+    Ok(())
 }
 
 /// The runs that were interrupted, each noted in the audit log once.
@@ -74,17 +80,6 @@ pub(super) fn interrupted<'a>(
     found
 }
 
-/// How an interrupted run is shown.
-pub(super) fn view(run: &StoredRun) -> Arc<RedriveView> {
-    Arc::new(RedriveView {
-        run: run.run.clone(),
-        cluster: run.plan.cluster.clone(),
-        stream: run.plan.stream.clone(),
-        state: "interrupted",
-        ..RedriveView::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,13 +103,14 @@ mod tests {
             let ledger = Ledger::open(&path, IDEMPOTENCY_KEYS).unwrap();
             let found = interrupted(["other", "main"].into_iter(), &ledger, &ledger, Timestamp(9));
             assert_eq!(found.iter().map(|r| (&r.run, &r.plan)).collect::<Vec<_>>(), [(&run.run, &run.plan)]);
-            assert_eq!(view(&found[0]).state, "interrupted");
             let lines = ledger.newest(10).unwrap();
             let brief: Vec<_> = lines.iter().map(|l| (l.action.as_str(), l.user.as_str(), l.at)).collect();
             assert_eq!(brief, [("redrive.interrupted", "ann", Timestamp(9))], "once, whatever the number of starts");
         }
         let ledger = Ledger::open(&path, IDEMPOTENCY_KEYS).unwrap();
-        forget(&ledger, "main", "orders.dlq");
+        forget(&ledger, "main", "orders.dlq", "r0").unwrap();
+        assert_eq!(interrupted(["main"].into_iter(), &ledger, &ledger, Timestamp(9)).len(), 1, "it is not r0");
+        forget(&ledger, "main", "orders.dlq", "r1").unwrap();
         assert!(interrupted(["main"].into_iter(), &ledger, &ledger, Timestamp(9)).is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 mod actions;
+mod ask;
 mod brokers;
 mod interrupted;
 mod program;
@@ -14,9 +15,9 @@ mod watchers;
 pub use program::Wiring;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -141,11 +142,11 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
         audit: ledger.clone(),
         kept: ledger.clone(),
         runtime: runtime.handle().clone(),
-        runs: Mutex::default(),
+        runs: Arc::default(),
     });
     actions.find_interrupted();
     let awake = Arc::new(input.clone());
-    let (asker, transactions) = actions::transactions(&awake);
+    let (asker, transactions) = ask::transactions(&awake);
     let reach = (Actions(Some(actions)), asker);
     let server = bind(runtime, &config, context, reach, demo_plan.is_some_and(|d| !d.listen_given))?;
     let address = server.local_addr();
@@ -276,7 +277,7 @@ pub fn serve(plan: Plan, runtime: &Runtime, telemetry: &telemetry::Guard) -> Res
             && let Some(committer) = clusters.committer(cluster)
         {
             // They commit on streams on which nobody has committed before them.
-            let observer = clusters.observer_of(&config, cluster, Arc::new(|_: &str| true))?;
+            let observer = clusters.observer_of(cluster, config.lag.clone(), Arc::new(|_: &str| true))?;
             let workers = demo::Workers::new(observer, committer, &traffic);
             let (stop, asked) = (stop_web.clone(), stop_web.clone());
             supervisor.thread(
@@ -310,6 +311,7 @@ fn restore(config: &Config) -> Result<(Engine, Box<dyn StateStore>), StartError>
     let mut store = RedbState::open(&path)?;
     let mut restore = Restore::new(EngineConfig {
         flows: config.flows.clone(),
+        clusters: config.streams.iter().map(|s| s.cluster.as_str().into()).collect(),
         limits: config.limits.clone(),
         // Only for a fresh state: the stored seed wins.
         seed: uuid::Uuid::now_v7().as_u64_pair().1,

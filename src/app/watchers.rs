@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::brokers::{Clusters, tail};
-use crate::broker::Stop;
+use crate::broker::{GroupNames, Stop};
 use crate::config::{ClusterConfig, Config, pattern};
 use crate::dlq::{self, Board, Mask, NameClass, Rules};
 use crate::loops::{Commits, CommitsLoop, DlqKeeper, LagLoop, PeekAnswer, Reader, dlq_rules};
-use crate::model::{Role, StreamName, StreamSpec};
+use crate::model::{LagSpec, Role, StreamName, StreamSpec};
 use crate::run::clock::wall;
 use crate::run::desk::{Asker, Desk, desk};
 use crate::run::supervise::{Stage, Supervisor};
@@ -50,25 +50,25 @@ pub(super) fn peek_desks(config: &Config) -> (Peeks, PeekDesks) {
 /// What is shown before the first survey: the clusters, and their counters as they were stored.
 pub(super) fn before(config: &Config, counts: &dyn KeepStore) -> Snapshot {
     let kinds: Vec<_> = config.clusters.iter().map(|c| (c.name.clone(), c.kind.name())).collect();
-    if !config.lag.enabled {
-        return Snapshot { lag: Arc::new(LagLoop::empty(&kinds)), ..Snapshot::default() };
-    }
-    let dlq = DlqKeeper::stored(kinds.iter().map(|(name, _)| name.as_str()), counts);
-    Snapshot { lag: Arc::new(LagLoop::stored(&kinds, counts)), dlq: Arc::new(dlq), ..Snapshot::default() }
+    let names = kinds.iter().map(|(name, _)| name.as_str());
+    let lag = if config.lag.enabled { LagLoop::stored(&kinds, counts) } else { LagLoop::empty(&kinds) };
+    let dlq = if config.dlq.enabled { DlqKeeper::stored(names, counts) } else { DlqBoard::default() };
+    Snapshot { lag: Arc::new(lag), dlq: Arc::new(dlq), ..Snapshot::default() }
 }
 
 /// What pages say of the configuration of the watchers.
 pub(super) fn said(config: &Config) -> Status {
     Status {
-        redrive: config.lag.enabled,
+        redrive: config.dlq.enabled,
         lag_off: !config.lag.enabled,
+        letters_off: !config.dlq.enabled,
         letters_by_patterns: !config.dlq.patterns.is_empty(),
         ..Status::default()
     }
 }
 
 impl Clusters {
-    /// Starts one watcher per cluster; each takes the desk of its place.
+    /// Starts one watcher per cluster, for groups, dead letters or both; each takes the desk of its place.
     pub(super) fn watch(
         &self,
         supervisor: &mut Supervisor,
@@ -76,11 +76,13 @@ impl Clusters {
         desks: PeekDesks,
         boards: &Boards,
     ) -> Result<(), StartError> {
+        // Where letters are not watched, whoever wants to look at one is told that nobody answers here.
         if !config.lag.enabled {
-            return Ok(()); // whoever asks is told that nobody answers here
+            return if config.dlq.enabled { self.watch_letters(supervisor, config, desks, boards) } else { Ok(()) };
         }
         let times = times(&config.data_dir.join("times.redb"));
         for (slot, (cluster, questions)) in config.clusters.iter().zip(desks).enumerate() {
+            let keeper = config.dlq.enabled.then(|| letters(config, cluster, questions, boards));
             let watcher = LagLoop {
                 cluster: cluster.name.clone(),
                 kind: cluster.kind.name(),
@@ -91,26 +93,54 @@ impl Clusters {
                 commits: commits(supervisor, config, cluster, &boards.stop)?,
                 push: None,
                 counts: Some(Arc::clone(&boards.counts)),
-                letters: Some(letters(config, cluster, questions, boards)?),
+                letters: keeper.transpose()?,
                 snapshots: boards.snapshots.clone(),
                 slot,
                 out: boards.lag.clone(),
                 now: wall,
                 stop: boards.stop.clone(),
             };
-            let asked = boards.stop.clone();
-            supervisor.thread(
-                &format!("watch-{}", cluster.name),
-                Stage::Read,
-                move || asked.set(),
-                move || {
-                    watcher.run();
-                    Ok(())
-                },
-            )?;
+            start(supervisor, &cluster.name, &boards.stop, move || watcher.run())?;
         }
         Ok(())
     }
+
+    /// The same for dead letters alone: of the groups only those are asked for whose positions say what is handled.
+    fn watch_letters(
+        &self,
+        supervisor: &mut Supervisor,
+        config: &Config,
+        desks: PeekDesks,
+        boards: &Boards,
+    ) -> Result<(), StartError> {
+        let (interval, deadline) = (config.lag.interval, config.lag.deadline);
+        let spec = LagSpec { interval, deadline, ..GroupNames::of_letters(&config.dlq.redrive_group) };
+        for (cluster, questions) in config.clusters.iter().zip(desks) {
+            let streams = config.streams_of(&cluster.name);
+            let letters_only = watched(&rules(config, cluster)?, &streams, false);
+            let observe = self.observer_of(cluster, spec.clone(), letters_only)?;
+            let keeper = letters(config, cluster, questions, boards)?;
+            let (spec, stop) = (spec.clone(), boards.stop.clone());
+            start(supervisor, &cluster.name, &boards.stop, move || keeper.run(observe, &spec, &stop))?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread that watches a cluster.
+fn start(
+    supervisor: &mut Supervisor,
+    cluster: &str,
+    stop: &Stop,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<(), StartError> {
+    let asked = stop.clone();
+    let ask = move || asked.set();
+    supervisor.thread(&format!("watch-{cluster}"), Stage::Read, ask, move || {
+        run();
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Starts the reader of the broker's own log of commits, where it is wanted and there is one.

@@ -10,8 +10,11 @@
 //! discover partition -> send Input::Open (first position resolved)
 //!   -> wait until the durable Positions contain it -> read
 //!   -> Input::Batch* (consecutive, decoded)  -> Input::Tail (end confirmed) -> ...
-//!   -> Input::State on every change of readability; Input::Gap where the log start overtook us
+//!   -> Input::State on every change of readability; Input::Gap where the log start overtook us,
+//!      Input::Cut where the log lost what had been read
 //! ```
+//!
+//! * Once in its life a reader sends [`Input::Announced`](crate::model::Input): all partitions that were there are open.
 //!
 //! * The channel to the engine is bounded; when it is full the reader blocks. That is all the
 //!   backpressure there is, and all that is needed.

@@ -17,6 +17,17 @@ pub struct GroupNames {
 }
 
 impl GroupNames {
+    /// What is watched where only dead letters are: our own groups, and the one that `[dlq] redrive_group` names;
+    /// `{stream}` in it stands for any name.
+    #[must_use]
+    pub fn of_letters(redrive_group: &str) -> LagSpec {
+        let any = regex::escape(redrive_group).replace(r"\{stream\}", ".+");
+        // Our own are watched in any case; an empty list would be all groups.
+        let include =
+            if redrive_group.is_empty() { format!("^{}", regex::escape(OWN_PREFIX)) } else { format!("^{any}$") };
+        LagSpec { include: vec![include], ..LagSpec::default() }
+    }
+
     /// What `spec` includes and does not exclude.
     ///
     /// # Errors
@@ -42,6 +53,18 @@ impl GroupNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn for_letters_alone_only_who_handles_them_is_asked() {
+        let wanted = |group: &str| {
+            let names = GroupNames::new(&GroupNames::of_letters(group)).unwrap();
+            let ours = format!("{OWN_PREFIX}redrive.x");
+            ["ops-orders.dlq-x", "ops-", "a.ops-orders.dlq-x", "ops", "billing", &ours].map(|g| names.wanted(g))
+        };
+        assert_eq!(wanted(""), [false, false, false, false, false, true]);
+        assert_eq!(wanted("ops"), [false, false, false, true, false, true]);
+        assert_eq!(wanted("ops-{stream}-x"), [true, false, false, false, false, true]);
+    }
 
     #[test]
     fn included_and_not_excluded_and_always_our_own() {

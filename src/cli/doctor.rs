@@ -90,7 +90,8 @@ fn wants(config: &Config, cluster: &ClusterConfig) -> Wants {
     };
     let letters: Vec<String> = of(Role::Dlq).collect();
     Wants {
-        groups: config.lag.enabled,
+        // Dead letters too need the positions of a group: that of their redrive.
+        groups: config.lag.enabled || config.dlq.enabled,
         offsets_topic: config.lag.enabled && config.lag.offsets_topic,
         records: config.lag.enabled && config.lag.read_records,
         redrive: letters.iter().map(|stream| own_group(stream)).collect(),

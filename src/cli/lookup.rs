@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 
 use crate::config::Config;
-use crate::loops::Ended;
+use crate::loops::{Ended, Fared};
 
 /// Time to connect, and for one answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl Lookup {
         answer.map(|(status, body, _)| (status, body))
     }
 
-    fn ended(&mut self, flow: &str, id: &str) -> Result<Option<bool>, String> {
+    fn ended(&mut self, flow: &str, id: &str) -> Result<Fared, String> {
         let path = format!("/api/v1/transactions?flow={}&id={}", encoded(flow), encoded(id));
         // A connection that stood idle may have been closed by the server: once more, on a new one.
         let (status, body) = self.get(&path).or_else(|_| self.get(&path))?;
@@ -100,13 +100,13 @@ impl Lookup {
                 let state = data["state"].as_str().ok_or("its answer does not say the state")?;
                 match state {
                     // It left without an end that we know of: that says nothing.
-                    "open_ended" | "evicted" => Ok(None),
-                    "ended" => Ok(Some(data["outcome"].as_str() == Some("ok"))),
-                    _ => Ok(Some(false)),
+                    "open_ended" | "evicted" => Ok(Fared::Unheard),
+                    "ended" if data["outcome"].as_str() == Some("ok") => Ok(Fared::EndedOk),
+                    _ => Ok(Fared::NotOk),
                 }
             }
             // It does not know the transaction: that says nothing.
-            404 if unknown(&body) => Ok(None),
+            404 if unknown(&body) => Ok(Fared::Unheard),
             404 => Err("it has no /api/v1/transactions".into()),
             401 | 403 => Err(format!("it refuses ({status}): say --server http://USER:PASSWORD@{}", self.host)),
             status => Err(format!("it answers {status}")),
@@ -121,8 +121,8 @@ fn unknown(body: &[u8]) -> bool {
 }
 
 impl Ended for Lookup {
-    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Option<bool>> {
-        let mut answers = vec![None; transactions.len()];
+    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Fared> {
+        let mut answers = vec![Fared::Unasked; transactions.len()];
         for ((flow, id), answer) in transactions.iter().zip(&mut answers) {
             if !self.fault.is_empty() {
                 break;
@@ -243,7 +243,8 @@ mod tests {
         let mut lookup = lookup(Some(&format!("http://ann:pw@{address}/ops/"))).unwrap();
         let names: Vec<_> = ["a", "b", "c", "d/\u{e9}", "e", "f"].map(|id| ("shop".to_owned(), id.to_owned())).into();
         let answers = lookup.ended_ok(&names);
-        assert_eq!(answers, [Some(true), Some(false), Some(false), None, None, None]);
+        use Fared::{EndedOk, NotOk, Unasked, Unheard};
+        assert_eq!(answers, [EndedOk, NotOk, NotOk, Unheard, Unasked, Unasked]);
         let asked = server.join().unwrap();
         assert!(asked[0].starts_with("GET /ops/api/v1/transactions?flow=shop&id=a HTTP/1.1\r\n"), "{}", asked[0]);
         assert!(
@@ -267,7 +268,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let mut gone = lookup(Some(&format!("http://{address}"))).unwrap();
-        assert_eq!(gone.ended_ok(&[("f".into(), "t".into())]), [None]);
+        assert_eq!(gone.ended_ok(&[("f".into(), "t".into())]), [Fared::Unasked]);
         assert!(gone.source().contains("not known"), "{}", gone.source());
         for wrong in ["https://h", "http://", "h:80", "http://a b"] {
             assert!(lookup(Some(wrong)).is_err(), "{wrong}");

@@ -2,31 +2,12 @@
 
 use super::problem::nearest;
 use super::read::Table;
-use super::redact::{Properties, looks_secret};
+use super::redact::Properties;
 use super::units::{SERVERS_FORM, is_servers};
-use crate::broker::kafka::{PropertyFault, property_fault};
+use crate::broker::kafka::{OUR_PROPERTIES, PropertyFault, property_fault};
 
 /// Most clusters of one process: each has threads of its own.
 pub const CLUSTERS_MAX: usize = 32;
-
-/// Properties that carry a promise of ours (no group is joined, nothing is committed, only committed
-/// records are read) or have a key of their own, and why they cannot be set.
-const RESERVED: [(&str, &str); 14] = [
-    ("bootstrap.servers", "say bootstrap_servers of the cluster instead"),
-    ("metadata.broker.list", "say bootstrap_servers of the cluster instead"),
-    ("group.id", "we join no consumer group"),
-    ("group.instance.id", "we join no consumer group"),
-    ("group.protocol", "we join no consumer group"),
-    ("enable.auto.commit", "we commit nothing to the broker"),
-    ("auto.commit.enable", "we commit nothing to the broker"),
-    ("enable.auto.offset.store", "we commit nothing to the broker"),
-    ("auto.offset.reset", "a lost position is a gap that must be shown"),
-    ("isolation.level", "aborted transactions never count"),
-    ("enable.partition.eof", "the end of a log is confirmed by it"),
-    ("transactional.id", "we write outside of transactions"),
-    ("enable.idempotence", "what we write is written once"),
-    ("acks", "only what all replicas hold is acknowledged"),
-];
 
 /// Kind of broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +147,7 @@ fn read_cluster(table: &Table<'_>) -> ClusterConfig {
     }
     let properties = table.table("properties");
     for (key, value) in properties.entries(true) {
-        if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == key) {
+        if let Some((_, why)) = OUR_PROPERTIES.iter().find(|(ours, _)| *ours == key) {
             properties.refuse(&key, format!("cannot be set: {why}"), "");
         }
         let fault = property_fault(&key, &value.text);
@@ -175,12 +156,11 @@ fn read_cluster(table: &Table<'_>) -> ClusterConfig {
             None => {}
             Some(PropertyFault::Value(words)) => properties.refuse(&key, cluster.properties.redact(&words), ""),
             Some(PropertyFault::Unknown(names)) => {
-                let allowed = names.iter().map(String::as_str).filter(|n| RESERVED.iter().all(|(of, _)| of != n));
+                let allowed = names.iter().map(String::as_str).filter(|n| OUR_PROPERTIES.iter().all(|(of, _)| of != n));
                 let near = nearest(&key, allowed);
                 let hint = near.map_or(String::new(), |near| format!(", did you mean \"{near}\"?"));
-                // A secret under a name that was mistyped is a secret all the same.
-                let hide = near.is_some_and(looks_secret);
-                properties.refuse_key(&key, format!("librdkafka has no such property{hint}"), hide);
+                // What is said under a name that nobody knows may be a secret.
+                properties.refuse_key(&key, format!("librdkafka has no such property{hint}"), true);
             }
         }
     }

@@ -29,6 +29,7 @@ pub(super) fn read_dlq(table: &Table<'_>) -> DlqSpec {
     let number = |key, least, most| table.number(key, least, most);
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let spec = DlqSpec {
+        enabled: table.flag("enabled").unwrap_or(default.enabled),
         patterns,
         redrive_group: table.parsed("redrive_group", group, "not the name of a group", GROUP_FORM).unwrap_or_default(),
         peek: table.flag("peek").unwrap_or(default.peek),

@@ -3,14 +3,9 @@
 //! `deadlines = { stage = "8s" }` says when a transaction that waits at a stage is stuck. It is an addition to
 //! the keys of the first contract; a stage without one learns its deadline from its own history.
 
-use std::time::Duration;
-
 use super::read::{Table, Text};
 use super::units::{DURATION_FORM, duration};
-use crate::model::{FlowSpec, Limits};
-
-/// The longest timeout: a transaction in flight that long occupies memory that long.
-const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
+use crate::model::{FlowSpec, Limits, TIMEOUT_MAX};
 
 /// Reads every `[[flow]]`.
 pub(super) fn read_flows(root: &Table<'_>, limits: &Limits) -> Vec<FlowSpec> {

@@ -65,14 +65,10 @@ impl Display for Summary<'_> {
         if lag.enabled {
             let every = show_duration(lag.interval);
             writeln!(f, "lag         every {every}, at most {} groups and {} rows", lag.groups, lag.rows)?;
-            writeln!(f, "dlq         {}", Letters(c))?;
         } else {
             writeln!(f, "lag         off: [lag] enabled = false; groups are not watched")?;
-            writeln!(
-                f,
-                "dlq         off with it: dead letters are not watched, and streams of role dlq have no depth"
-            )?;
         }
+        writeln!(f, "dlq         {}", Letters(c))?;
         let detail = if c.metrics.partitions { "partition" } else { "group" };
         write!(f, "metrics     a sample per {detail}")?;
         if !c.metrics.compat.is_empty() {
@@ -98,6 +94,12 @@ struct Letters<'a>(&'a Config);
 impl Display for Letters<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let dlq = &self.0.dlq;
+        if !dlq.enabled {
+            return write!(
+                f,
+                "off: [dlq] enabled = false; dead letters are not watched, and streams of role dlq have no depth"
+            );
+        }
         if dlq.patterns.is_empty() {
             write!(f, "found by role, topic configuration, name and headers")?;
         } else {

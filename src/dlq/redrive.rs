@@ -17,6 +17,8 @@ pub enum Skip {
     LoopCap,
     /// Its transaction has ended well meanwhile.
     EndedOk,
+    /// Nobody answered whether its transaction has.
+    Unasked,
     /// Nothing says where it came from.
     NoTarget,
     /// The stream it came from does not exist.
@@ -40,6 +42,7 @@ impl Skip {
             Self::Settled => "settled before",
             Self::LoopCap => "loop cap reached",
             Self::EndedOk => "transaction has ended ok",
+            Self::Unasked => "nobody said whether its transaction has ended ok",
             Self::NoTarget => "no target known",
             Self::TargetMissing => "target does not exist",
             Self::TargetIsDlq => "target is a dead letter stream",
@@ -101,14 +104,14 @@ pub fn choose_target(letter: &Letter, target: &Target<'_>) -> Result<String, Ski
     }
 }
 
-/// Decides about a selected letter that is not settled. `ended_ok`: its transaction has, as far as known.
+/// Decides about a selected letter that is not settled. `held`: why its transaction keeps it.
 #[must_use]
-pub fn judge(letter: &Letter, max_redrives: u32, ended_ok: bool, target: &Target<'_>) -> Verdict {
+pub fn judge(letter: &Letter, max_redrives: u32, held: Option<Skip>, target: &Target<'_>) -> Verdict {
     if letter.redriven >= max_redrives {
         return Verdict::Skip(Skip::LoopCap);
     }
-    if ended_ok {
-        return Verdict::Skip(Skip::EndedOk);
+    if let Some(why) = held {
+        return Verdict::Skip(why);
     }
     choose_target(letter, target).map_or_else(Verdict::Skip, Verdict::Send)
 }
@@ -211,9 +214,9 @@ mod tests {
         assert_eq!(go(&letter("plain"), &retry), Err(Skip::NoRetryStream));
         assert_eq!(go(&letter("gone"), &Target { fixed: Some("plain"), ..target.clone() }), Ok("plain".into()));
         let capped = Letter { redriven: 3, ..letter("orders") };
-        assert_eq!(judge(&capped, 3, false, &target), Verdict::Skip(Skip::LoopCap));
-        assert_eq!(judge(&letter("orders"), 3, true, &target), Verdict::Skip(Skip::EndedOk));
-        assert_eq!(judge(&letter("orders"), 3, false, &target), Verdict::Send("orders".into()));
+        assert_eq!(judge(&capped, 3, None, &target), Verdict::Skip(Skip::LoopCap));
+        assert_eq!(judge(&letter("orders"), 3, Some(Skip::EndedOk), &target), Verdict::Skip(Skip::EndedOk));
+        assert_eq!(judge(&letter("orders"), 3, None, &target), Verdict::Send("orders".into()));
     }
 
     #[test]

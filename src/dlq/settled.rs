@@ -3,6 +3,8 @@
 //!
 //! One record per [`CHUNK`] positions, the newest counts: key `v1|<incarnation>|<partition>|<chunk>`, value two
 //! bitmaps (sent, passed over). Steps that touch a chunk write it as a whole, so the stream may be compacted.
+//! Beside them one record, `sent|<incarnation>`, says how many copies were sent in all: chunks expire, and are read
+//! again, in part and in any order, so that no sum over those that are there is the number of copies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +14,8 @@ pub const CHUNK: u64 = 4_096;
 const WORDS: usize = (CHUNK / 64) as usize;
 /// First byte of a value.
 const VERSION: u8 = 1;
+/// Beginning of the key of the record that says how many copies were sent.
+const TOTAL: &[u8] = b"sent|";
 
 /// What became of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +50,10 @@ pub struct Settled {
     incarnation: String,
     chunks: BTreeMap<(u32, u64), Chunk>,
     touched: BTreeSet<(u32, u64)>,
-    /// Copies sent that chunks told of which are gone.
-    gone: u64,
+    /// Copies sent in all, which never falls; `None`: no record says it, all chunks that were ever written are there.
+    total: Option<u64>,
+    /// The total was changed since it was written.
+    counted: bool,
     /// Keys of records that say nothing any more: of positions that left the log, or of an earlier incarnation.
     expired: BTreeSet<Vec<u8>>,
 }
@@ -64,14 +70,12 @@ impl Settled {
 
     /// Takes a record of the marker stream, in order. False: it is none of ours, or of another incarnation.
     pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
+        if let Some(incarnation) = key.strip_prefix(TOTAL) {
+            return self.load_total(incarnation, key, value);
+        }
         let Some((incarnation, partition, chunk)) = place(key) else { return false };
         if incarnation != self.incarnation {
-            // Without incarnations nobody knows which log is meant.
-            if incarnation.is_empty() || self.incarnation.is_empty() || value.is_none() {
-                self.expired.remove(key);
-            } else if self.expired.len() < EXPIRED {
-                self.expired.insert(key.to_vec());
-            }
+            self.foreign(incarnation.as_bytes(), key, value);
             return false;
         }
         let at = (partition, chunk);
@@ -90,13 +94,36 @@ impl Settled {
         }
     }
 
+    /// Takes a record that says how many copies were sent in all. An older one, read again, says nothing new.
+    fn load_total(&mut self, incarnation: &[u8], key: &[u8], value: Option<&[u8]>) -> bool {
+        if incarnation != self.incarnation.as_bytes() {
+            self.foreign(incarnation, key, value);
+            return false;
+        }
+        let Some([VERSION, bytes @ ..]) = value else { return false };
+        let Ok(bytes) = bytes.try_into() else { return false };
+        self.total = self.total.max(Some(u64::from_le_bytes(bytes)));
+        true
+    }
+
+    /// A record of another incarnation is to be deleted, unless it is already.
+    fn foreign(&mut self, incarnation: &[u8], key: &[u8], value: Option<&[u8]>) {
+        // Without incarnations nobody knows which log is meant.
+        if incarnation.is_empty() || self.incarnation.is_empty() || value.is_none() {
+            self.expired.remove(key);
+        } else if self.expired.len() < EXPIRED {
+            self.expired.insert(key.to_vec());
+        }
+    }
+
     fn key(&self, (partition, chunk): (u32, u64)) -> Vec<u8> {
         format!("v1|{}|{partition}|{chunk}", self.incarnation).into_bytes()
     }
 
     fn drop_chunk(&mut self, at: (u32, u64)) {
-        let gone = self.chunks.remove(&at);
-        self.gone += gone.map_or(0, |c| c.sent.iter().map(|w| u64::from(w.count_ones())).sum());
+        // What the chunks say is the number only as long as none of them is gone.
+        self.total = Some(self.sent());
+        self.chunks.remove(&at);
         self.touched.remove(&at);
     }
 
@@ -124,11 +151,17 @@ impl Settled {
     /// Notes what became of a letter.
     pub fn mark(&mut self, partition: u32, position: u64, fate: Fate) {
         let at = (partition, position / CHUNK);
-        let chunk = self.chunks.entry(at).or_default();
         let (word, bit) = place_in(position);
+        let chunk = self.chunks.entry(at).or_default();
         let bits = if fate == Fate::Sent { &mut chunk.sent } else { &mut chunk.passed };
+        let is_copy = fate == Fate::Sent && bits[word] & bit == 0;
         bits[word] |= bit;
         self.touched.insert(at);
+        if is_copy {
+            // What the chunks say has this one already.
+            let total = self.total.map_or_else(|| self.sent(), |before| before + 1);
+            (self.total, self.counted) = (Some(total), true);
+        }
     }
 
     /// What became of a letter; `None`: it waits.
@@ -151,13 +184,19 @@ impl Settled {
             let words = bits.sent.iter().chain(&bits.passed).flat_map(|w| w.to_le_bytes());
             (self.key(at), [VERSION].into_iter().chain(words).collect())
         };
-        touched.into_iter().map(record).collect()
+        let mut records: Vec<(Vec<u8>, Vec<u8>)> = touched.into_iter().map(record).collect();
+        if std::mem::take(&mut self.counted) {
+            let value = [VERSION].into_iter().chain(self.sent().to_le_bytes()).collect();
+            records.push(([TOTAL, self.incarnation.as_bytes()].concat(), value));
+        }
+        records
     }
 
-    /// Copies that were sent, over all partitions, those that expired since they were loaded included.
+    /// Copies that were sent, over all partitions, whatever became of the letters and of the markers since.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.gone + self.chunks.values().flat_map(|c| c.sent).map(|w| u64::from(w.count_ones())).sum::<u64>()
+        let there = || self.chunks.values().flat_map(|c| c.sent).map(|w| u64::from(w.count_ones())).sum();
+        self.total.unwrap_or_else(there)
     }
 
     /// How many letters of a partition are settled with `from <= position < to`.
@@ -199,81 +238,4 @@ fn place_in(position: u64) -> (usize, u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_again(marks in proptest::collection::vec((0u32..3, 0u64..20_000, any::<bool>()), 0..200), from in 0u64..20_000) {
-            let mut settled = Settled::new("c/t|1");
-            let mut log = Vec::new();
-            let mut truth: BTreeMap<(u32, u64), Fate> = BTreeMap::new();
-            for (n, (partition, position, sent)) in marks.into_iter().enumerate() {
-                let fate = if sent { Fate::Sent } else { Fate::Passed };
-                settled.mark(partition, position, fate);
-                let old = truth.entry((partition, position)).or_insert(fate);
-                if sent { *old = Fate::Sent; }
-                if n % 7 == 0 { log.extend(settled.take_touched()); }
-            }
-            log.extend(settled.take_touched());
-            prop_assert!(settled.take_touched().is_empty());
-            let mut read = Settled::new("c/t|1");
-            for (key, value) in &log { prop_assert!(read.load(key, Some(value))); }
-            for partition in 0..3 {
-                prop_assert_eq!(read.within(partition, 0, from) + read.from(partition, from), read.from(partition, 0));
-                let of = |(p, position): &&(u32, u64)| *p == partition && *position >= from;
-                prop_assert_eq!(read.from(partition, from), truth.keys().filter(of).count() as u64);
-            }
-            for ((partition, position), fate) in truth { prop_assert_eq!(read.fate(partition, position), Some(fate)); }
-        }
-
-        #[test]
-        fn foreign_records_are_left_alone(key in proptest::collection::vec(any::<u8>(), 0..30), value in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let mut settled = Settled::new("x");
-            prop_assert!(!settled.load(&key, Some(&value)));
-        }
-    }
-
-    #[test]
-    fn another_incarnation_is_another_stream() {
-        let mut old = Settled::new("id-1");
-        old.mark(0, 5, Fate::Sent);
-        let (key, value) = old.take_touched().remove(0);
-        let mut new = Settled::new("id-2");
-        assert!(!new.load(&key, Some(&value)));
-        assert_eq!(new.fate(0, 5), None);
-        assert!(old.load(&key, None), "a tombstone forgets");
-        assert_eq!((old.fate(0, 5), old.sent()), (None, 1), "what was sent stays sent");
-        assert_eq!((new.take_expired(9), new.take_expired(9)), (vec![key.clone()], Vec::new()), "it buries the other");
-        new.load(&key, Some(&value));
-        new.load(&key, None);
-        assert!(new.take_expired(9).is_empty(), "it is buried already");
-        let mut nameless = Settled::new("");
-        assert!(!nameless.load(&key, Some(&value)) && nameless.take_expired(9).is_empty());
-        assert!(!new.load(b"v1|audit|run|end", Some(b"{}")) && new.take_expired(9).is_empty(), "no chunk");
-    }
-
-    #[test]
-    fn what_left_the_log_leaves_the_markers() {
-        let mut settled = Settled::new("id");
-        for (partition, at) in [(0, 5), (0, CHUNK), (0, 2 * CHUNK), (1, 5)] {
-            settled.mark(partition, at, Fate::Sent);
-        }
-        let written = settled.take_touched();
-        settled.expire(0, CHUNK - 1);
-        assert!(settled.take_expired(9).is_empty(), "a chunk with a position that is still there stays");
-        settled.expire(0, 2 * CHUNK);
-        let expired = settled.take_expired(9);
-        assert_eq!(expired, [written[0].0.clone(), written[1].0.clone()]);
-        assert_eq!((settled.fate(0, 5), settled.fate(0, 2 * CHUNK), settled.sent()), (None, Some(Fate::Sent), 4));
-        // Whoever reads the log then finds what is left.
-        let mut read = Settled::new("id");
-        written.iter().for_each(|(key, value)| assert!(read.load(key, Some(value))));
-        expired.iter().for_each(|key| assert!(read.load(key, None)));
-        assert_eq!((read.from(0, 0), read.from(1, 0), read.sent()), (1, 1, 4));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ pub struct Meta {
     pub format: u32,
     /// Seed of the id hashes.
     pub seed: u64,
-    /// Nothing cut before it will be read any more.
+    /// What most flows have forgotten: see [`Flow::forgotten`].
     pub low: Option<i64>,
     /// Last tick.
     pub now: i64,
@@ -28,25 +28,33 @@ pub struct Meta {
     pub books_error: Option<String>,
 }
 
+/// What flows have forgotten that began while the past of a stream was read: by flow, where it is not `Meta::low`. Stored
+/// behind the [`Meta`]; versions before this one did not know it.
+pub type Forgotten = Vec<(u16, Option<i64>)>;
+
 impl Engine {
     /// All changes since the last checkpoint. Hand checkpoints to the store in order and leave none out.
     pub fn checkpoint(&mut self) -> Checkpoint {
         let durable = self.durable();
         self.gather_overflow();
         let mut changes = Changes::default();
+        let seen = || self.flows.iter().enumerate().filter(|(_, f)| !f.state.streams.is_empty());
+        let low = seen().map(|(_, f)| f.forgotten).max().flatten();
+        let others: Forgotten =
+            seen().filter(|(_, f)| f.forgotten != low).map(|(number, f)| (number as u16, f.forgotten)).collect();
         let meta = Meta {
             format: blob::FORMAT,
             seed: self.seed,
-            low: self.low,
+            low,
             now: self.now.0,
             checkpoints: self.checkpoints,
             overflow: self.overflow.clone(),
             books_error: self.books_error.clone(),
         };
-        put(&mut changes, blob::META, 0, blob::encode(&meta));
+        put(&mut changes, blob::META, 0, blob::encode(&(meta, others)));
         for (number, source) in self.sources.iter_mut().enumerate() {
             if std::mem::take(&mut source.unsaved) {
-                put(&mut changes, blob::SOURCES, number as u64, blob::encode(source));
+                put(&mut changes, blob::SOURCES, number as u64, source.encode());
             }
         }
         for (number, stream) in self.streams.iter_mut().enumerate() {

@@ -77,17 +77,18 @@ impl Dedup {
         self.len
     }
 
-    /// Nothing that is cut before `low` (microseconds) will be read any more.
+    /// No flow will meet what is cut before `low` (microseconds) any more.
     pub fn advance(&mut self, low: Option<i64>) {
         self.low = low;
     }
 
-    /// What is known of `id`, as seen from a copy cut at `millis`.
+    /// What is known of `id`, as seen from a copy cut at `millis` in a flow that has forgotten what lies before
+    /// `forgotten`: how far other flows were read must not decide.
     #[must_use]
-    pub fn seen(&self, id: u64, millis: i64) -> Seen {
+    pub fn seen(&self, id: u64, millis: i64, forgotten: Option<i64>) -> Seen {
         let Some(entry) = self.shards[shard(id)].find(id, |e| e.id == id) else { return Seen::Never };
         let at = entry.millis(millis);
-        if expired(at, self.low) {
+        if expired(at, forgotten) {
             return Seen::Never;
         }
         match entry.packed & NO_TRANSACTION {
@@ -101,12 +102,6 @@ impl Dedup {
     #[must_use]
     pub fn touch(&self, id: u64) -> u64 {
         self.shards[shard(id)].find(id, |e| e.id == id).map_or(0, |e| e.packed)
-    }
-
-    /// True where a copy ten minutes before `millis` would have been forgotten.
-    #[must_use]
-    pub fn has_forgotten(&self, millis: i64) -> bool {
-        expired(millis.saturating_sub(HORIZON / 1_000), self.low)
     }
 
     /// Remembers what is known of `id` from now on; `millis` is the cut time of its last copy. False: no room.
@@ -190,6 +185,12 @@ fn shard(id: u64) -> usize {
     (id >> 32) as usize % SHARDS
 }
 
+/// True where a flow that has forgotten what lies before `low` does not know a copy ten minutes before `millis`.
+#[must_use]
+pub fn has_forgotten(millis: i64, low: Option<i64>) -> bool {
+    expired(millis.saturating_sub(HORIZON / 1_000), low)
+}
+
 fn expired(millis: i64, low: Option<i64>) -> bool {
     low.is_some_and(|low| millis.saturating_mul(1_000).saturating_add(KEPT) < low)
 }
@@ -207,19 +208,19 @@ mod tests {
         let mut dedup = Dedup::new(1_000_000);
         for id in 0..100_000u64 {
             let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            assert_eq!(dedup.seen(id, NOW), Seen::Never);
+            assert_eq!(dedup.seen(id, NOW, None), Seen::Never);
             assert!(dedup.remember(id, NOW, Some(7)));
-            assert_eq!(dedup.seen(id, NOW + 5 * MINUTE), Seen::Once(NOW, Some(7)));
+            assert_eq!(dedup.seen(id, NOW + 5 * MINUTE, None), Seen::Once(NOW, Some(7)));
         }
         assert!(dedup.remember(3, NOW - 1, None));
-        assert_eq!(dedup.seen(3, NOW + MINUTE), Seen::Once(NOW - 1, None));
+        assert_eq!(dedup.seen(3, NOW + MINUTE, None), Seen::Once(NOW - 1, None));
         assert!(dedup.remember_copies(3, NOW));
-        assert_eq!(dedup.seen(3, NOW), Seen::Copies);
-        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000));
-        assert_eq!(dedup.seen(3, NOW), Seen::Copies, "ten minutes late, and ten minutes are within");
-        assert!(!dedup.has_forgotten(NOW + 10 * MINUTE) && dedup.has_forgotten(NOW + 10 * MINUTE - 1));
-        dedup.advance(Some((NOW + 20 * MINUTE) * 1_000 + 1));
-        assert_eq!(dedup.seen(3, NOW), Seen::Never);
+        assert_eq!(dedup.seen(3, NOW, None), Seen::Copies);
+        let low = Some((NOW + 20 * MINUTE) * 1_000);
+        assert_eq!(dedup.seen(3, NOW, low), Seen::Copies, "ten minutes late, and ten minutes are within");
+        assert!(!has_forgotten(NOW + 10 * MINUTE, low) && has_forgotten(NOW + 10 * MINUTE - 1, low));
+        assert_eq!(dedup.seen(3, NOW, low.map(|l| l + 1)), Seen::Never);
+        assert_eq!(dedup.seen(3, NOW, None), Seen::Copies, "another flow still reads what is older");
     }
 
     #[test]
@@ -253,6 +254,6 @@ mod tests {
             assert!(restored.restore(key.number, bytes));
         }
         assert_eq!(restored.len(), dedup.len());
-        assert!((0..50_000).all(|i| restored.seen(hash(i), NOW) == dedup.seen(hash(i), NOW)));
+        assert!((0..50_000).all(|i| restored.seen(hash(i), NOW, None) == dedup.seen(hash(i), NOW, None)));
     }
 }

@@ -151,6 +151,9 @@ pub struct Flow {
     pub last_stream: (u16, i64),
     /// Cluster and name of the streams in which it was seen, in order.
     pub streams: Arc<[(Arc<str>, Arc<str>)]>,
+    /// Nothing of the flow that is cut before it will be read any more, microseconds: what lies long enough before it
+    /// is forgotten. It never goes back. `None`: nothing is forgotten yet.
+    pub forgotten: Option<i64>,
     /// Seconds and rolling windows.
     pub seconds: Seconds,
     /// Charts.
@@ -204,6 +207,7 @@ impl Flow {
             last_stream: (u16::MAX, i64::MAX),
             streams: Arc::default(),
             rules: Rules::new(&Declared::default(), |_| 0),
+            forgotten: None,
             seconds: Seconds::new(limits.history_1s_seconds),
             points: Points::new(limits),
             timers: BTreeMap::new(),
@@ -224,6 +228,15 @@ impl Flow {
         };
         flow.declare(flow.state.declared.clone());
         flow
+    }
+
+    /// The first event comes. Until then the flow was empty up to the watermark of everything that was read, and nobody
+    /// could know from where its own events would come: from a stream, say, that is read from its beginning.
+    pub fn begin(&mut self, limits: &Limits, forgotten: Option<i64>) {
+        self.state.watermark = None;
+        self.forgotten = forgotten;
+        self.seconds = Seconds::new(limits.history_1s_seconds);
+        self.points = Points::new(limits);
     }
 
     /// Takes over a configuration. What was counted under another one must be taken back before.

@@ -6,7 +6,7 @@ use crate::model::{Batch, Event, Kind, Outcome, Role};
 
 use super::account::second;
 use super::copies::{Copy, counted};
-use super::dedup::{HORIZON, Seen};
+use super::dedup::{HORIZON, Seen, has_forgotten};
 use super::overflow::Bound;
 use super::page::flag;
 use super::resolve::Fact;
@@ -182,9 +182,9 @@ impl Engine {
         };
         match id {
             None => {
-                if !transaction.is_empty() && self.dedup.has_forgotten(cut.div_euclid(1_000)) {
-                    let words = "an event came so late that its transaction may be forgotten";
-                    self.flows[usize::from(flow_number)].inexact(cut, words);
+                let flow = &mut self.flows[usize::from(flow_number)];
+                if !transaction.is_empty() && has_forgotten(cut.div_euclid(1_000), flow.forgotten) {
+                    flow.inexact(cut, "an event came so late that its transaction may be forgotten");
                 }
                 self.place(&arrival);
             }
@@ -221,9 +221,10 @@ impl Engine {
 
     /// An event with an id: does it count?
     fn identified(&mut self, id: u64, millis: i64, a: &Arrival<'_>) {
-        let (first, slot) = match self.dedup.seen(id, millis) {
+        let forgotten = self.flows[usize::from(a.flow)].forgotten;
+        let (first, slot) = match self.dedup.seen(id, millis, forgotten) {
             Seen::Never => {
-                if self.dedup.has_forgotten(millis) {
+                if has_forgotten(millis, forgotten) {
                     let words = "an event came so late that a copy before it may be forgotten";
                     self.flows[usize::from(a.flow)].inexact(a.fact.cut, words);
                 }

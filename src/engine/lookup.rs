@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Engine;
-use super::flow::{Flow, seed_of};
+use super::flow::{Flow, OTHER, seed_of};
 use super::lifecycle::LEAVE_AFTER;
 use super::page::{Head, flag};
 use super::resolve::{Clock, Fact, Fate, Resolution, Sample};
@@ -21,11 +21,16 @@ impl Engine {
         xxh3_64_with_seed(transaction.as_bytes(), seed_of(flow, self.seed))
     }
 
+    fn stone_of(&self, flow: &str, key: u64) -> Option<Tombstone> {
+        let flow = self.flows.get(usize::from(*self.flow_index.get(flow).or_else(|| self.flow_index.get(OTHER))?))?;
+        self.stones.find(key, i64::MIN, flow.forgotten)
+    }
+
     /// Whether a transaction has ended `ok`, also by a recovery. `None`: nothing is known of it (any more).
     pub fn ended_ok(&mut self, flow: &str, transaction: &str) -> Option<bool> {
         let key = self.key_of(flow, transaction);
         let Some(slot) = self.table.find(key) else {
-            let stone = self.stones.find(key, i64::MIN)?;
+            let stone = self.stone_of(flow, key)?;
             return match stone.left() {
                 Left::Ended(outcome) => Some(outcome == Outcome::Ok),
                 Left::Recovered => Some(true),
@@ -58,13 +63,13 @@ impl Engine {
             waits: None,
             times_out_at: None,
             events: None,
-            full: false,
+            truncated: false,
             trace_id: hex(derived_trace_id(flow, transaction)),
             trace_carried: false,
             kept_until: None,
         };
         let Some(slot) = self.table.find(key) else {
-            return self.stones.find(key, i64::MIN).map(|stone| buried(&stone, blank));
+            return self.stone_of(flow, key).map(|stone| buried(&stone, blank));
         };
         let mut scratch = self.scratch.take().unwrap_or_default();
         self.table.load(slot, &mut scratch.events);
@@ -100,7 +105,7 @@ impl Engine {
             waits: in_flight.then(|| self.waits(flow, head, events, r)),
             times_out_at: timeout.map(|t| Timestamp(r.start.cut.saturating_add(t))),
             events: Some(self.told(flow, events, r)),
-            full: events.len() >= self.limits.events_per_transaction.clamp(2, 1_000),
+            truncated: head.flags & flag::TRUNCATED != 0,
             trace_id: if carried { hex(head.trace) } else { blank.trace_id },
             trace_carried: carried,
             kept_until: last.map(|cut| Timestamp(cut.saturating_add(LEAVE_AFTER))),

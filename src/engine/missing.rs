@@ -11,15 +11,20 @@ use super::stream::Stream;
 
 impl Engine {
     /// A leader without the newest records was elected. What was read of them has counted and cannot be told from
-    /// what takes its place.
-    pub(super) fn cut_back(&mut self, number: u16, to: u64) {
+    /// what takes its place. Where only holes were lost, nothing has counted.
+    pub(super) fn cut_back(&mut self, number: u16, to: u64, known: bool) {
         let source = self.sources.get_mut(number);
-        let (key, lost) = (Arc::clone(&source.key), source.next - to);
-        source.cut_back(to);
-        let stream = source.stream;
+        let lost = source.cut_back(to, known);
+        if lost == 0 && known {
+            return;
+        }
+        let (key, stream, next) = (Arc::clone(&source.key), source.stream, source.next);
         let (name, partition) = (&key.stream, key.partition);
-        let words =
-            format!("the log of stream {name}, partition {partition}, was cut by {lost} positions that had been read");
+        let what = match known {
+            true => format!("was cut by {lost} positions that had been read"),
+            false => format!("was cut, nobody knows where: what was written anew before position {next} was not read"),
+        };
+        let words = format!("the log of stream {name}, partition {partition}, {what}");
         for flow in self.flows.iter_mut().filter(|f| f.state.streams.contains_key(&stream)) {
             let since = flow.state.first.unwrap_or(0).saturating_mul(MICROS_PER_SECOND);
             flow.inexact(since, &words);
@@ -33,8 +38,7 @@ impl Engine {
             return;
         }
         source.expired += to - from;
-        source.next = to;
-        source.unsaved = true;
+        source.skip_to(to);
         let known_to = source.known_to();
         let stream_number = source.stream;
         let stream = &mut self.streams[usize::from(stream_number)];

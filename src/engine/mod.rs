@@ -17,7 +17,7 @@
 //! let mut engine = restore.finish()?;              // nothing stored: a fresh engine
 //! engine.restarted(now);                           // until readers say otherwise, nothing can be read
 //! engine.positions();                              // for the readers
-//! loop { engine.open | apply | tail | state | gap;  engine.tick(now);  engine.checkpoint(); }
+//! loop { engine.open | apply | tail | state | gap | cut;  engine.tick(now);  engine.checkpoint(); }
 //! ```
 //!
 //! # Files, in reading order
@@ -63,11 +63,12 @@ mod view_flow;
 mod watermark;
 mod window;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    Changes, FlowSpec, Limits, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail, Timestamp,
+    Changes, FlowSpec, Limits, LogCut, MICROS_PER_SECOND, Positions, SourceKey, SourceOpen, SourceState, Tail,
+    Timestamp,
 };
 use crate::snapshot::{Durable, Snapshot};
 
@@ -91,6 +92,8 @@ use tombstone::Tombstones;
 pub struct EngineConfig {
     /// The flows that the configuration declares; others are learned as they come.
     pub flows: Vec<FlowSpec>,
+    /// The clusters whose readers will say [`Engine::announced`].
+    pub clusters: BTreeSet<Arc<str>>,
     /// Every bound.
     pub limits: Limits,
     /// Seed of the id hashes, so that nobody can construct collisions. Stored; the stored one wins.
@@ -129,8 +132,13 @@ pub struct Engine {
     overflow: Overflow,
     /// The flow of the last event: the next one's is most often the same.
     last_flow: u16,
-    /// Nothing cut before it will be read any more, in any stream.
+    /// Nothing cut before it will be read any more, in any stream; `None`: unknown. A partition that joins brings its
+    /// past with it, so it may go back.
     low: Option<i64>,
+    /// Clusters that have not said yet which partitions they have.
+    awaited: BTreeSet<Arc<str>>,
+    /// Since when they are waited for.
+    awaited_since: Option<i64>,
     now: Timestamp,
     books_error: Option<String>,
     revision: u64,
@@ -142,7 +150,7 @@ impl Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        let EngineConfig { flows, limits, seed } = config;
+        let EngineConfig { flows, clusters, limits, seed } = config;
         let mut engine = Self {
             history: limits.history_1s_seconds.saturating_mul(MICROS_PER_SECOND),
             seed,
@@ -159,6 +167,8 @@ impl Engine {
             overflow: Overflow::default(),
             last_flow: 0,
             low: None,
+            awaited: clusters,
+            awaited_since: None,
             now: Timestamp::default(),
             books_error: None,
             revision: 0,
@@ -185,9 +195,21 @@ impl Engine {
         }
     }
 
+    /// The partitions that a cluster has at our start were opened.
+    pub fn announced(&mut self, cluster: &str) {
+        self.awaited.remove(cluster);
+    }
+
     /// A partition joins. One that is known keeps its position.
     pub fn open(&mut self, o: &SourceOpen) {
+        if self.sources.find(&o.source).is_none() {
+            self.low = None; // until the next tick: nobody knows how old its records are
+        }
         let stream = self.stream_of(&o.source.cluster, &o.source.stream, o.role);
+        let it = &mut self.streams[usize::from(stream)];
+        if it.state.role != o.role && it.state.name == *o.source.stream {
+            (it.state.role, it.unsaved) = (o.role, true);
+        }
         let Some((number, cut)) = self.sources.open(o, stream) else {
             self.overflow.add(Bound::Sources, 1);
             return;
@@ -199,7 +221,7 @@ impl Engine {
             }
         }
         if cut {
-            self.cut_back(number, o.next);
+            self.cut_back(number, o.next, true);
         }
         let next = self.sources.get(number).next;
         if o.log_start > next {
@@ -221,14 +243,17 @@ impl Engine {
         }
     }
 
-    /// Records `from..to` expired before we read them. What was read before is not counted again. With `from == to`
-    /// below what was read the log was cut there: it is read again from there, for what is written there is new.
+    /// Records `from..to` expired before we read them. What was read before is not counted again.
     pub fn gap(&mut self, source: &SourceKey, from: u64, to: u64, at: Timestamp) {
-        let Some(number) = self.sources.find(source) else { return };
-        if from == to && to < self.sources.get(number).next {
-            self.cut_back(number, to);
-        } else {
+        if let Some(number) = self.sources.find(source) {
             self.expired(number, from, to, at);
+        }
+    }
+
+    /// A log was cut, and is read on where the reader says.
+    pub fn cut(&mut self, c: &LogCut) {
+        if let Some(number) = self.sources.find(&c.source) {
+            self.cut_back(number, c.next, c.known);
         }
     }
 

@@ -15,7 +15,13 @@ impl Engine {
     /// A flow was seen in a stream for the first time, or at a lesser cut than ever.
     pub(super) fn seen_in(&mut self, flow: u16, stream: u16, cut: i64) {
         let it = &mut self.flows[usize::from(flow)];
+        let begins = it.state.streams.is_empty();
         let known = it.state.streams.insert(stream, cut).is_some();
+        if begins {
+            it.begin(&self.limits, self.low);
+            self.forget();
+        }
+        let it = &mut self.flows[usize::from(flow)];
         it.unsaved = true;
         let seen = &self.streams[usize::from(stream)];
         if it.rules.timeout.is_some() && !seen.state.holes.is_empty() {

@@ -48,6 +48,10 @@ pub mod flag {
     pub const TRACED: u8 = 32;
     /// Its id lies beside the table.
     pub const LONG_ID: u8 = 64;
+    /// Events of it had to go, for it had too many.
+    pub const TRUNCATED: u8 = 128;
+    /// Those that time and configuration do not change.
+    pub const LASTING: u8 = TRACED | LONG_ID | TRUNCATED;
 }
 
 /// No slot.

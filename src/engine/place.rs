@@ -52,6 +52,11 @@ fn context_now(flow: &Flow, streams: &[Stream], events: &[Fact]) -> Context {
 }
 
 impl Engine {
+    /// What is left of a transaction that an event finds put away.
+    fn stone(&self, a: &Arrival<'_>) -> Option<Tombstone> {
+        self.stones.find(a.key, second(a.fact.cut), self.flows[usize::from(a.flow)].forgotten)
+    }
+
     /// Counts an event and puts it into its transaction. Returns the transaction's slot, where it has one.
     pub(super) fn place(&mut self, a: &Arrival<'_>) -> Option<u32> {
         self.count(a, 1);
@@ -61,7 +66,7 @@ impl Engine {
         let slot = match self.table.find(a.key) {
             Some(slot) => slot,
             None => {
-                if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
+                if let Some(stone) = self.stone(a) {
                     self.meet(stone, a, 1);
                     return None;
                 }
@@ -80,6 +85,7 @@ impl Engine {
         scratch.events.insert(at, a.fact);
         if scratch.events.len() > self.limits.events_per_transaction.clamp(2, 1_000) {
             self.truncate(a, &mut scratch.events);
+            self.table.slot_mut(slot).head.flags |= flag::TRUNCATED;
         }
         if let Some(trace) = a.trace {
             let head = &mut self.table.slot_mut(slot).head;
@@ -89,7 +95,7 @@ impl Engine {
             }
         }
         self.revise(slot, &mut scratch, had, true);
-        let before = had && at == 0 && self.stones.find(a.key, second(a.fact.cut)).is_some();
+        let before = had && at == 0 && self.stone(a).is_some();
         if before || outlived(&scratch.new, &scratch.events) {
             // By the records alone it is one transaction, then a time for which nobody remembers, then another.
             self.flows[usize::from(a.flow)].inexact(a.fact.cut, OUTLIVED);
@@ -105,7 +111,7 @@ impl Engine {
             return;
         }
         let Some(slot) = self.table.find(a.key) else {
-            if let Some(stone) = self.stones.find(a.key, second(a.fact.cut)) {
+            if let Some(stone) = self.stone(a) {
                 self.meet(stone, a, -1);
             }
             return;
@@ -167,7 +173,7 @@ impl Engine {
         if head.flags & flag::STUCK != 0 {
             flow.unstick(&scratch.old, head.key, slot);
         }
-        let mut flags = head.flags & (flag::TRACED | flag::LONG_ID);
+        let mut flags = head.flags & flag::LASTING;
         if scratch.events.is_empty() {
             flow.account(old, None, who);
             self.table.remove(slot);
@@ -226,7 +232,7 @@ impl Engine {
             flow.unstick(&scratch.old, head.key, slot);
         }
         let head = &mut self.table.slot_mut(slot).head;
-        head.flags &= flag::TRACED | flag::LONG_ID;
+        head.flags &= flag::LASTING;
         head.due = i64::MAX;
         self.scratch = Some(scratch);
     }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{BlobKey, Timestamp};
 
-use super::checkpoint::Meta;
+use super::checkpoint::{Forgotten, Meta};
 use super::copies::Copy;
 use super::flow::{Flow, State};
 use super::page::flag;
@@ -91,17 +91,25 @@ impl Restore {
         if format != blob::FORMAT {
             return Err(RestoreError::Format { found: format, known: blob::FORMAT });
         }
-        let meta: Meta = decode(key, bytes)?;
+        let (meta, rest): (Meta, _) = postcard::take_from_bytes(bytes).map_err(|e| damaged(key, e.to_string()))?;
+        let others: Forgotten = if rest.is_empty() { Vec::new() } else { decode(key, rest)? };
         let specs = std::mem::take(&mut self.config.flows);
         let mut engine = Engine::new(EngineConfig { seed: meta.seed, ..self.config });
         engine.specs = specs;
-        (engine.low, engine.now, engine.checkpoints) = (meta.low, Timestamp(meta.now), meta.checkpoints);
+        // Until the first tick: as little as any flow.
+        engine.low = others.iter().map(|(_, forgotten)| *forgotten).chain([meta.low]).min().flatten();
+        (engine.now, engine.checkpoints) = (Timestamp(meta.now), meta.checkpoints);
         (engine.overflow, engine.books_error) = (meta.overflow, meta.books_error);
         engine.dedup.advance(engine.low);
         engine.stones.advance(engine.low.map(|l| l.div_euclid(1_000_000)));
         engine.table = self.table;
         for (key, bytes) in &self.blobs {
             engine.take_blob(*key, bytes)?;
+        }
+        engine.flows.iter_mut().for_each(|flow| flow.forgotten = meta.low);
+        for (number, forgotten) in others {
+            let flow = engine.flows.get_mut(usize::from(number)).ok_or_else(|| damaged(key, "no such flow"))?;
+            flow.forgotten = forgotten;
         }
         engine.resume()?;
         Ok(engine)
@@ -120,7 +128,7 @@ impl Engine {
         match key.kind {
             blob::META => {}
             blob::SOURCES => {
-                let source: Source = decode(key, bytes)?;
+                let source = Source::decode(bytes).map_err(|e| damaged(key, e.to_string()))?;
                 if key.number != self.sources.iter().count() as u64 || key.number >= MAX_SOURCES as u64 {
                     return Err(damaged(key, "a partition before it is missing"));
                 }

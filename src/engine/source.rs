@@ -10,6 +10,7 @@ use crate::model::{
     Timestamp,
 };
 
+use super::blob;
 use super::times::RecordTimes;
 
 /// While records are unread, another producer's may still be cut this far behind the frontier.
@@ -19,7 +20,7 @@ const SLACK: i64 = 2 * MICROS_PER_SECOND;
 const FRESH: i64 = 5 * MICROS_PER_SECOND;
 
 /// A partition that could not be read for this long does not hold the watermark back any more.
-const PATIENCE: i64 = 10 * MICROS_PER_SECOND;
+pub const PATIENCE: i64 = 10 * MICROS_PER_SECOND;
 
 /// How long a partition that is gone for good is still named.
 const NAMED: i64 = 3_600 * MICROS_PER_SECOND;
@@ -64,7 +65,7 @@ pub struct Source {
     pub incarnation: String,
     /// Next position to read.
     pub next: u64,
-    /// Leader epoch of the last record; -1 unknown.
+    /// Leader epoch of the record before `records_to`; -1 unknown.
     pub leader_epoch: i32,
     /// How reading began.
     pub began: Began,
@@ -99,6 +100,9 @@ pub struct Source {
     pub state: Readable,
     /// Since when.
     pub since: i64,
+    /// Behind the last record: up to `next` lie holes, if anything. Stored behind all others, see [`Source::decode`].
+    #[serde(skip)]
+    pub records_to: u64,
     /// A reader has opened it in this process.
     #[serde(skip)]
     opened: bool,
@@ -134,10 +138,28 @@ impl Source {
             undecodable: 0,
             state: Readable::Opening,
             since: o.at.0,
+            records_to: o.next,
             opened: false,
             last: None,
             unsaved: true,
         }
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        blob::encode(&(self, self.records_to))
+    }
+
+    /// From what was stored. Versions before this one did not know `records_to`: where an epoch was stored, the last
+    /// record lay right before `next`.
+    ///
+    /// # Errors
+    /// Bytes that are no partition.
+    pub fn decode(bytes: &[u8]) -> postcard::Result<Self> {
+        let (mut source, rest): (Self, _) = postcard::take_from_bytes(bytes)?;
+        source.records_to = if rest.is_empty() { source.next } else { postcard::from_bytes(rest)? };
+        Ok(source)
     }
 
     /// All records cut before it have been read.
@@ -152,9 +174,21 @@ impl Source {
         self.times.frontier().max(self.tail_floor)
     }
 
-    /// The log ends before what was read of it: it goes on at `next`, and what is written there is new.
-    pub fn cut_back(&mut self, next: u64) {
-        (self.next, self.leader_epoch, self.at_tail) = (next, -1, false);
+    /// The log was cut: it goes on at `next`, and what is written there is new. Returns how many positions were lost
+    /// that had been read and may have held records.
+    pub fn cut_back(&mut self, next: u64, known: bool) -> u64 {
+        let lost = self.records_to.saturating_sub(next);
+        self.next = self.next.min(next);
+        if lost > 0 || !known {
+            (self.records_to, self.leader_epoch) = (self.next, -1);
+        }
+        (self.at_tail, self.unsaved) = (false, true);
+        lost
+    }
+
+    /// Records before `next` left the log unread.
+    pub fn skip_to(&mut self, next: u64) {
+        (self.next, self.records_to, self.leader_epoch) = (next, next, -1);
         self.unsaved = true;
     }
 
@@ -195,7 +229,9 @@ impl Source {
     /// A batch was applied whose earliest cut is `cut`; what is too old for the windows does not count.
     pub fn arrived(&mut self, b: &Batch, cut: Option<i64>) {
         self.next = self.next.max(b.to);
-        self.leader_epoch = b.leader_epoch;
+        if let Some(last) = b.events.last().filter(|e| e.position >= self.records_to) {
+            (self.records_to, self.leader_epoch) = (last.position + 1, b.leader_epoch);
+        }
         let fresh = self.confirmed_at.is_some_and(|at| b.observed.0.saturating_sub(at) <= FRESH);
         if let (true, true, Some(cut)) = (self.at_tail, fresh, cut) {
             if self.arrivals.len() == ARRIVALS {
@@ -226,7 +262,7 @@ impl Source {
         SourcePosition {
             key: (*self.key).clone(),
             incarnation: self.incarnation.clone(),
-            next: self.next,
+            next: if self.leader_epoch < 0 { self.next } else { self.records_to },
             leader_epoch: self.leader_epoch,
             began: self.began,
         }
@@ -281,7 +317,7 @@ impl Sources {
         self.index.values().copied()
     }
 
-    /// A partition joins. `None`: there is no number left for it. True: its log ends before what was read of it.
+    /// A partition joins. `None`: there is no number left for it. True: its log ends before records that were read.
     pub fn open(&mut self, o: &SourceOpen, stream: u16) -> Option<(u16, bool)> {
         if let Some(number) = self.find(&o.source) {
             let source = self.get_mut(number);
@@ -291,8 +327,12 @@ impl Sources {
             }
             // After a restore readers begin at our very position, or at the end where the log ends before it. Later in
             // a process they may begin at a stored position that lies behind: that is no cut.
-            let cut = !source.opened && o.next < source.next;
+            let cut = !source.opened && o.next < source.records_to;
+            // What lies in the place of holes that were passed has not counted, whatever it is by now.
+            source.next = source.next.min(o.next.max(source.records_to).max(o.log_start));
             source.opened = true;
+            // What the stream carries, and whose times, is what is said today.
+            (source.role, source.append_time) = (o.role, o.append_time);
             source.log_start = Some(o.log_start);
             source.at_tail = false;
             source.caught_up = false;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::model::{DecodeReason, Role, Timestamp};
+use crate::model::{DecodeReason, Role, TIMEOUT_MAX, Timestamp};
 use crate::snapshot::{SpanView, WINDOWS};
 
 use super::ring::Ring;
@@ -13,8 +13,8 @@ use super::ring::Ring;
 /// Holes kept per stream; beyond, the two oldest are joined (which can only leave more unexplained).
 const HOLES: usize = 4_096;
 
-/// How long a hole matters: no timeout of a flow should be longer, microseconds.
-const HOLES_KEPT: i64 = 7 * 86_400 * 1_000_000;
+/// How long a hole matters: until the deadline of the last transaction that had begun, microseconds.
+const HOLES_KEPT: i64 = TIMEOUT_MAX.as_micros() as i64;
 
 /// Seconds of events that are kept: as long as the longest window.
 const KEPT: i64 = WINDOWS[WINDOWS.len() - 1].1;

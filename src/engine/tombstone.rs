@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::model::{Changes, Outcome};
+use crate::model::{Changes, MICROS_PER_SECOND, Outcome};
 
 use super::account::second;
 use super::blob;
@@ -198,12 +198,13 @@ impl Tombstones {
         self.low = low.map(|l| l - GRACE);
     }
 
-    /// The tombstone of a transaction as an event finds it that is cut in `second`: whether it has expired must not
-    /// depend on how far others were read.
+    /// The tombstone of a transaction as an event finds it that is cut in `second`, in a flow that has forgotten what
+    /// lies before `forgotten` (microseconds): whether it has expired must not depend on how far others were read.
     #[must_use]
-    pub fn find(&self, key: u64, second: i64) -> Option<Tombstone> {
+    pub fn find(&self, key: u64, second: i64, forgotten: Option<i64>) -> Option<Tombstone> {
         let found = self.shards[shard(key)].find(key, |t| t.key == key)?;
-        (!expired(found, self.low) && !expired(found, Some(second))).then_some(*found)
+        let low = forgotten.map(|l| l.div_euclid(MICROS_PER_SECOND) - GRACE);
+        (!expired(found, low) && !expired(found, Some(second))).then_some(*found)
     }
 
     /// Puts one down, or another one in its place.
@@ -311,11 +312,13 @@ mod tests {
         let (ok, dead) = (stone(1, Left::Ended(Outcome::Ok), 10), stone(2, Left::Ended(Outcome::DeadLettered), 10));
         stones.put(ok);
         stones.put(dead);
-        assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (Some(ok), Some(dead)));
-        stones.advance(Some(11 + OK_KEPT + GRACE));
-        assert_eq!((stones.find(ok.key, 11), stones.find(dead.key, 11)), (None, Some(dead)));
-        stones.advance(Some(11 + LASTING_KEPT + GRACE));
-        assert_eq!(stones.find(dead.key, 11), None);
+        let both = |forgotten: Option<i64>| {
+            let low = forgotten.map(|l| l * MICROS_PER_SECOND);
+            (stones.find(ok.key, 11, low), stones.find(dead.key, 11, low))
+        };
+        assert_eq!(both(None), (Some(ok), Some(dead)));
+        assert_eq!(both(Some(11 + OK_KEPT + GRACE)), (None, Some(dead)));
+        assert_eq!(both(Some(11 + LASTING_KEPT + GRACE)), (None, None));
     }
 
     #[test]
@@ -323,7 +326,7 @@ mod tests {
         let mut stones = Tombstones::new(100);
         let ok = stone(1, Left::Ended(Outcome::Ok), 10);
         stones.put(ok);
-        assert_eq!((stones.find(ok.key, 3_610), stones.find(ok.key, 3_611)), (Some(ok), None));
+        assert_eq!((stones.find(ok.key, 3_610, None), stones.find(ok.key, 3_611, None)), (Some(ok), None));
         assert!(ok.after_quiet(true).was_quiet() && ok.after_quiet(true).left() == ok.left() && !ok.was_quiet());
     }
 
@@ -344,8 +347,8 @@ mod tests {
         }
         for i in 0..15 {
             let key = stone(i, Left::Unexplained, 0).key;
-            assert_eq!(stones.find(key, 20).is_some(), i >= 5);
-            assert_eq!(restored.find(key, 20), stones.find(key, 20));
+            assert_eq!(stones.find(key, 20, None).is_some(), i >= 5);
+            assert_eq!(restored.find(key, 20, None), stones.find(key, 20, None));
         }
     }
 

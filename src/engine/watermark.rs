@@ -1,9 +1,9 @@
 //! Watermarks: of partitions, of streams, of flows. Seconds before a flow's watermark are complete.
 
-use crate::model::{Role, Timestamp};
+use crate::model::{MICROS_PER_SECOND, Role, Timestamp};
 
 use super::Engine;
-use super::source::Readable;
+use super::source::{PATIENCE, Readable};
 
 /// What the partitions of a stream, or of several, say together.
 #[derive(Clone, Debug)]
@@ -41,8 +41,30 @@ impl Mark {
 }
 
 impl Engine {
-    /// The watermarks at `now`. They never go back.
+    /// True while a cluster that will be read has not said which partitions it has: any flow may lie in them. Like a
+    /// partition that cannot be read it is waited for only so long.
+    fn awaits_clusters(&mut self, now: i64) -> bool {
+        let since = *self.awaited_since.get_or_insert(now);
+        if now.saturating_sub(since) >= PATIENCE {
+            self.awaited.clear();
+        }
+        !self.awaited.is_empty()
+    }
+
+    /// Lets go of what no flow can meet any more.
+    pub(super) fn forget(&mut self) {
+        let seen = self.flows.iter().filter(|f| !f.state.streams.is_empty());
+        let least = seen.map(|f| f.forgotten).min().flatten();
+        self.dedup.advance(least);
+        self.copies.advance(least);
+        self.stones.advance(least.map(|l| l.div_euclid(MICROS_PER_SECOND)));
+    }
+
+    /// The watermarks at `now`. That of a flow never goes back.
     pub(super) fn advance_watermarks(&mut self, now: Timestamp) {
+        if self.awaits_clusters(now.0) {
+            return;
+        }
         let mut marks = vec![Mark::default(); self.streams.len()];
         for number in self.sources.in_order() {
             let source = self.sources.get(number);
@@ -74,10 +96,11 @@ impl Engine {
                 unknown.join(mark);
             }
         }
-        self.low = self.low.max(all.watermark());
-        self.dedup.advance(self.low);
-        self.copies.advance(self.low);
-        self.stones.advance(self.low.map(|l| l.div_euclid(1_000_000)));
+        self.low = all.watermark();
+        for flow in self.flows.iter_mut().filter(|f| !f.state.streams.is_empty()) {
+            flow.forgotten = flow.forgotten.max(self.low);
+        }
+        self.forget();
         for flow in &mut self.flows {
             let mut mark = if flow.state.streams.is_empty() { all.clone() } else { unknown.clone() };
             for stream in flow.state.streams.keys() {

@@ -36,13 +36,13 @@ impl Board {
         if was_silent && self.as_of.is_some() {
             self.not_watched(self.tick.saturating_sub(self.last_tick));
         }
-        self.as_of = Some(now);
+        let before = self.as_of.replace(now);
         self.cycle_seconds = Some(survey.ended.since(survey.began).max(0) as f64 / 1e6);
         self.dropped = survey.groups_dropped;
         self.brokers = survey.brokers;
         self.troubles.clear();
         self.facts = Arc::new(survey.topics.clone());
-        let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t)).collect();
+        let topics: Vec<Option<u32>> = survey.topics.iter().map(|t| self.topic(t, before, now)).collect();
         self.rank_topics();
         self.check_pushes(survey);
         self.groups_of(survey, &topics);
@@ -65,8 +65,8 @@ impl Board {
         }
     }
 
-    /// Takes a topic; its place, `None` where there is none left.
-    fn topic(&mut self, facts: &TopicFacts) -> Option<u32> {
+    /// Takes a topic as of `now`; its place, `None` where there is none left.
+    fn topic(&mut self, facts: &TopicFacts, before: Option<Timestamp>, now: Timestamp) -> Option<u32> {
         let place = match self.by_name.get(&facts.name) {
             Some(place) => *place,
             None if self.topics.len() >= TOPICS => {
@@ -115,6 +115,12 @@ impl Board {
             }
         }
         self.take_stored(place);
+        let topic = &mut self.topics[place as usize];
+        for part in topic.parts.iter_mut().filter(|_| topic.transactional) {
+            if let Some(reach) = part.reach() {
+                part.dirty |= part.arrivals.reached(reach, before, now);
+            }
+        }
         if anew {
             for (name, group) in &mut self.groups {
                 for row in group.rows.iter_mut().filter(|r| r.topic == place) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::arrivals::Arrivals;
 use super::group::Group;
 use super::index::{Look, SAMPLES, TimeIndex};
 use super::loss::Losses;
@@ -94,6 +95,8 @@ pub(super) struct Part {
     /// It moved between the newest two surveys.
     pub flowing: bool,
     pub index: TimeIndex,
+    /// When the log grew, where it carries transactions.
+    pub arrivals: Arrivals,
     /// Positions that groups wait at, ascending.
     pub targets: Vec<u64>,
     /// The question on its way.

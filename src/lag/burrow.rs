@@ -4,6 +4,8 @@
 //! STOP; slow commits delay detection). One difference cannot be avoided: Burrow sees every commit, we see what
 //! was committed at each survey. A partition that a member has counts as committed at every survey.
 
+use crate::snapshot::Burrow;
+
 /// A commit as Burrow keeps it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BurrowCommit {
@@ -18,50 +20,50 @@ pub struct BurrowCommit {
 /// Burrow keeps the ends of a log for so long: ten of them, one every ten seconds.
 pub const ENDS_SECONDS: u32 = 100;
 
-/// Verdict of a partition: `OK WARN STOP STALL REWIND NOTFOUND`. `commits` oldest first; `ends` of the log within the
+/// Verdict of a partition: any but that of groups, `ERR`. `commits` oldest first; `ends` of the log within the
 /// last [`ENDS_SECONDS`]; `lag` as of `now` (seconds). Allowed lag and minimum completeness are Burrow's defaults, 0.
 #[must_use]
-pub fn burrow(commits: &[BurrowCommit], ends: &[u64], lag: u64, now: f64) -> &'static str {
+pub fn burrow(commits: &[BurrowCommit], ends: &[u64], lag: u64, now: f64) -> Burrow {
     let from = commits.iter().position(|c| c.lag.is_some()).unwrap_or(commits.len());
     let known = &commits[from..];
     let (Some(first), Some(last)) = (known.first(), known.last()) else {
-        return if commits.is_empty() { "NOTFOUND" } else { "OK" };
+        return if commits.is_empty() { Burrow::NotFound } else { Burrow::Ok };
     };
     if lag == 0 {
-        return "OK";
+        return Burrow::Ok;
     }
     if now - last.at > last.at - first.at && !ends.iter().any(|end| *end <= last.position) {
-        return "STOP";
+        return Burrow::Stop;
     }
     let back = known.windows(2).position(|w| w[1].position < w[0].position);
     if let Some(i) = back
         && !known[i + 1..].iter().any(|c| c.position >= known[i].position)
     {
-        return "REWIND";
+        return Burrow::Rewind;
     }
     if known.iter().any(|c| c.lag == Some(0)) {
-        return "OK";
+        return Burrow::Ok;
     }
     if known.iter().all(|c| c.position == first.position) {
-        return "STALL";
+        return Burrow::Stall;
     }
     let never_falls = known.windows(2).all(|w| match (w[0].lag, w[1].lag) {
         (Some(before), Some(after)) => after >= before,
         _ => true,
     });
-    if never_falls { "WARN" } else { "OK" }
+    if never_falls { Burrow::Warn } else { Burrow::Ok }
 }
 
 /// Verdict of a group over its partitions: `OK WARN ERR NOTFOUND`, as Burrow folds them.
 #[must_use]
-pub fn worst<'a>(partitions: impl Iterator<Item = &'a str>) -> &'static str {
-    let rank = |p: &str| match p {
-        "NOTFOUND" => 0,
-        "OK" => 1,
-        "WARN" => 2,
+pub fn worst(partitions: impl Iterator<Item = Burrow>) -> Burrow {
+    let rank = |p: Burrow| match p {
+        Burrow::Unsaid | Burrow::NotFound => 0,
+        Burrow::Ok => 1,
+        Burrow::Warn => 2,
         _ => 3,
     };
-    ["NOTFOUND", "OK", "WARN", "ERR"][partitions.map(rank).max().unwrap_or(0)]
+    [Burrow::NotFound, Burrow::Ok, Burrow::Warn, Burrow::Err][partitions.map(rank).max().unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -100,10 +102,10 @@ mod tests {
             ("never committed", &[], 100, 1.0, "NOTFOUND"),
         ] {
             let end = all.last().map_or(100, |l| l.0 + lag);
-            assert_eq!(burrow(&commits(10.0, all), &[end], lag, now), verdict, "{name}");
+            assert_eq!(burrow(&commits(10.0, all), &[end], lag, now).name(), verdict, "{name}");
         }
-        assert_eq!(worst(["OK", "STOP", "WARN"].into_iter()), "ERR");
-        assert_eq!(worst(["OK", "WARN"].into_iter()), "WARN");
-        assert_eq!(worst(std::iter::empty()), "NOTFOUND");
+        assert_eq!(worst([Burrow::Ok, Burrow::Stop, Burrow::Warn].into_iter()), Burrow::Err);
+        assert_eq!(worst([Burrow::Ok, Burrow::Warn].into_iter()), Burrow::Warn);
+        assert_eq!(worst(std::iter::empty()), Burrow::NotFound);
     }
 }

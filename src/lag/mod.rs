@@ -14,6 +14,7 @@
 
 mod absorb;
 mod age;
+mod arrivals;
 mod ask;
 mod board;
 mod burrow;

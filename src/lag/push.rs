@@ -219,12 +219,12 @@ mod tests {
         board.pushed([commit(Some(7), 2)]);
         let row = board.pushed_view().unwrap().groups[0].rows[0].clone();
         assert_eq!(row.pushed.as_deref(), Some(&PushedCommit { next: 7, at: at(2), per_second: None }));
-        assert_eq!((row.committed, row.lag_messages), (Some(5), Some(95)), "a lag is that of a survey");
+        assert_eq!((row.committed.get(), row.lag_messages()), (Some(5), Some(95)), "a lag is that of a survey");
         assert!(board.pushed_view().is_none(), "nothing new");
         board.pushed((1..=30).map(|n| commit(Some(7 + n), 2 + n.cast_signed())));
         board.absorb(&survey(35, 37));
         let row = board.view(at(35)).groups[0].rows[0].clone();
-        assert_eq!((row.pushed.unwrap().per_second, row.commit_rate), (Some(1.0), Some(1.0)));
+        assert_eq!((row.pushed.unwrap().per_second, row.commit_rate.get()), (Some(1.0), Some(1.0)));
         board.pushed([commit(None, 40)]);
         assert_eq!(board.pushed_view().unwrap().groups[0].rows[0].pushed, None, "gone");
     }

@@ -131,6 +131,8 @@ pub struct Evidence {
     /// No record was seen at or behind the committed position of such a topic: all that is left may be markers and
     /// aborted records.
     pub unseen: bool,
+    /// What is left went on arriving for at least so long; 0: perhaps it came at once.
+    pub arriving: f64,
     /// Age of the next unread message.
     pub age: Age,
     /// Direction of the lag.
@@ -231,8 +233,7 @@ fn waiting(e: &Evidence, committed: u64, stable: u64) -> (LagState, Reason) {
     // goes on arriving, or the group moves in its usual rhythm, there is something to read.
     let seen = e.age.method == AgeMethod::Record || (e.transactional && !e.unseen);
     let last = stable - committed == 1 && !seen;
-    let at_once = e.unmoved.min(e.unread_for) - e.quiet <= AT_ONCE;
-    let aborted = e.transactional && e.unseen && at_once && (e.pause.is_none() || e.unmoved >= patience);
+    let aborted = e.transactional && e.unseen && e.arriving <= AT_ONCE && (e.pause.is_none() || e.unmoved >= patience);
     if last && stuck >= PATIENCE_LEAST && (overdue || e.transactional) {
         return if e.transactional {
             say(S::Ok, "lag.reason.marker_tail", none())

@@ -12,7 +12,7 @@ use super::trend::{Slope, commit_rate};
 use super::verdict::{Evidence, Owner, verdict};
 use crate::model::{GroupProtocol, MICROS_PER_SECOND, Timestamp};
 use crate::snapshot::{
-    AgeMethod, COURSE_POINTS, GroupView, LagCluster, LagRow, LagRows, LagSamples, LagState, Reason, beside_unknown,
+    AgeMethod, Burrow, COURSE_POINTS, GroupView, LagCluster, LagRow, LagRows, LagState, Reason, Seen, beside_unknown,
 };
 
 /// A lag event older than this says nothing about now. Microseconds.
@@ -37,7 +37,9 @@ impl Board {
             let view = match before {
                 // Nothing new was learned: the values stay as they were.
                 Some(before) if !self.answering => frozen(&before, "lag.reason.unknown.silent", group),
-                Some(before) if !group.fresh => frozen(&before, "lag.reason.unknown.group", group),
+                Some(before) if !group.fresh && !before.rows.is_empty() => {
+                    frozen(&before, "lag.reason.unknown.group", group)
+                }
                 before => Arc::new(self.group_view(group, before.as_deref(), &pending, now)),
             };
             group.view = Some(view);
@@ -88,23 +90,23 @@ impl Board {
             Some(before) if *before.rows == *views => before.rows.clone(),
             _ => views.into(),
         };
-        let unread = || views.iter().filter(|r| r.readable.is_some_and(|n| n > 0));
+        let unread = || views.iter().filter(|r| r.readable.get().is_some_and(|n| n > 0));
         let unknown = views.iter().filter(|r| r.unknown()).count();
-        let age = if unread().any(|r| r.next_unread_age_seconds.is_none()) {
+        let age = if unread().any(|r| r.next_unread_age_seconds.get().is_none()) {
             None
         } else {
-            let oldest = views.iter().filter_map(|r| r.next_unread_age_seconds).max_by(f64::total_cmp);
+            let oldest = views.iter().filter_map(|r| r.next_unread_age_seconds.get()).max_by(f64::total_cmp);
             beside_unknown(oldest, unknown > 0)
         };
-        let drain = if unknown > 0 || unread().any(|r| r.drain_seconds.is_none()) {
+        let drain = if unknown > 0 || unread().any(|r| r.drain_seconds.get().is_none()) {
             None
         } else {
-            unread().filter_map(|r| r.drain_seconds).max_by(f64::total_cmp)
+            unread().filter_map(|r| r.drain_seconds.get()).max_by(f64::total_cmp)
         };
         let sum = |values: &mut dyn Iterator<Item = Option<i64>>| {
             values.flatten().fold(None, |sum: Option<i64>, n| Some(sum.unwrap_or(0).saturating_add(n)))
         };
-        let waiting = |r: &LagRow| r.readable.max(r.lag_messages.and_then(|n| u64::try_from(n).ok()));
+        let waiting = |r: &LagRow| r.readable.get().max(r.lag_messages().and_then(|n| u64::try_from(n).ok()));
         // Backwards, so that the first of equals is named.
         let (state, reason, place) = match views.iter().rev().max_by_key(|r| (r.state, waiting(r))) {
             Some(worst) => {
@@ -113,7 +115,7 @@ impl Board {
             }
             None => without_rows(group),
         };
-        let rates: Vec<f64> = views.iter().filter_map(|r| r.commit_rate).collect();
+        let rates: Vec<f64> = views.iter().filter_map(|r| r.commit_rate.get()).collect();
         GroupView {
             group: Arc::clone(&group.name),
             protocol: group.protocol,
@@ -123,7 +125,7 @@ impl Board {
             reason,
             place,
             burrow: worst(views.iter().map(|r| r.burrow)),
-            lag_messages: beside_unknown(sum(&mut views.iter().map(|r| r.lag_messages)), unknown > 0),
+            lag_messages: beside_unknown(sum(&mut views.iter().map(LagRow::lag_messages)), unknown > 0),
             unknown_partitions: unknown as u32,
             next_unread_age_seconds: age,
             drain_seconds: drain,
@@ -131,6 +133,7 @@ impl Board {
             lost_messages: group.lost,
             trend: group.trend.iter().copied().collect(),
             as_of: group.as_of,
+            frozen: false,
             fault: group.fault.clone(),
             rows: views,
         }
@@ -144,13 +147,14 @@ impl Board {
         let (start, end) = part.map_or((None, None), |p| (p.start, p.end));
         let reach = part.and_then(Part::reach);
         let known = committed.filter(|_| !row.stale);
-        let (mut readable, mut unseen) = (None, false);
+        let (mut readable, mut unseen, mut arriving) = (None, false, 0.0);
         let mut age = Age::default();
         if let (Some(part), Some(committed), Some(start), Some(reach)) = (part, known, start, reach) {
             let target = committed.max(start);
             let next = if target >= reach { Next::Nothing } else { part.index.next(target, topic.look(part, now)) };
             readable = Some(if next == Next::Nothing { 0 } else { reach - target });
             unseen = topic.transactional && !part.index.seen_from(target);
+            arriving = part.arrivals.seconds_behind(target);
             // As of the moment when the position was learned: by now the group may have read on.
             age = age_of(next, group.as_of);
         }
@@ -193,6 +197,7 @@ impl Board {
             nothing_left,
             transactional: topic.transactional,
             unseen,
+            arriving,
             age,
             slope,
             commit_rate,
@@ -206,27 +211,28 @@ impl Board {
             matches!(reason.key, "lag.reason.unknown.tail" | "lag.reason.unknown.aborted" | "lag.reason.marker_tail");
         let age = if tail { Age::default() } else { age };
         let drains = slope.filter(|s| s.per_second < 0.0 && s.certainty <= DRAINS);
-        let samples = self.samples(row, end);
+        let drain = drains.zip(readable).map(|(s, n)| n as f64 / -s.per_second);
+        let seen = self.seen(row, end);
         LagRow {
             stream: Arc::clone(&topic.name),
             partition: row.partition,
-            committed,
-            start,
-            end,
-            lag_messages: known.zip(end).and_then(|(c, e)| i64::try_from(e.checked_sub(c)?).ok()),
-            readable,
-            next_unread_age_seconds: age.seconds,
-            age_bounds: age.bounds,
+            state,
+            burrow: self.burrow(row, end, &seen),
             method: age.method,
             confidence: age.confidence,
-            drain_seconds: drains.zip(readable).map(|(s, n)| n as f64 / -s.per_second).filter(|d| d.is_finite()),
-            commit_rate,
-            state,
+            recreated: row.stale,
+            committed: committed.into(),
+            start: start.into(),
+            end: end.into(),
+            readable: readable.into(),
+            next_unread_age_seconds: age.seconds.into(),
+            bounds: [age.bounds.map(|b| b.0).into(), age.bounds.map(|b| b.1).into()],
+            drain_seconds: drain.into(),
+            commit_rate: commit_rate.into(),
             reason,
-            burrow: self.burrow(row, end, &samples),
             lost_messages: row.lost,
             pushed: pushed.map(Box::new),
-            samples: if says_all(state) { LagSamples::None } else { samples },
+            seen: if says_all(state) { Seen::Nothing } else { seen },
             owner: match row.owner {
                 Owns::Member(i) if i != NOBODY => group.owners.get(usize::from(i)).cloned(),
                 _ => None,
@@ -235,27 +241,25 @@ impl Board {
     }
 
     /// What was seen of a row; of one at rest for how long it has been what it is.
-    fn samples(&self, row: &Row, end: Option<u64>) -> LagSamples {
-        match (&row.trend, end) {
-            (Some(trend), Some(_)) if row.committed != NONE => LagSamples::Moved(self.tick, Arc::clone(trend)),
-            (None, Some(end)) if row.committed != NONE => {
-                LagSamples::Rest(self.tick.saturating_sub(row.first_seen) / 10, row.committed, end)
-            }
-            _ => LagSamples::None,
+    fn seen(&self, row: &Row, end: Option<u64>) -> Seen {
+        match &row.trend {
+            _ if row.committed == NONE || end.is_none() => Seen::Nothing,
+            Some(trend) => Seen::Moved(self.tick, Arc::clone(trend)),
+            None => Seen::Rest(self.tick.saturating_sub(row.first_seen) / 10),
         }
     }
 
-    fn burrow(&self, row: &Row, end: Option<u64>, samples: &LagSamples) -> &'static str {
-        let Some(end) = end.filter(|_| row.committed != NONE) else { return "NOTFOUND" };
+    fn burrow(&self, row: &Row, end: Option<u64>, seen: &Seen) -> Burrow {
+        let Some(end) = end.filter(|_| row.committed != NONE) else { return Burrow::NotFound };
         let lag = end.saturating_sub(row.committed);
         if lag == 0 {
-            return "OK";
+            return Burrow::Ok;
         }
         let alive = matches!(row.owner, Owns::Member(_));
         let mut commits: Vec<BurrowCommit> = Vec::with_capacity(COURSE_POINTS);
         let mut ends = Vec::with_capacity(COURSE_POINTS + 1);
         ends.push(end);
-        for (before, position, end) in samples.iter() {
+        for (before, position, end) in seen.samples(row.committed, end) {
             if before <= ENDS_SECONDS {
                 ends.push(end);
             }
@@ -285,7 +289,7 @@ fn without_rows(group: &Group) -> (LagState, Reason, Option<(Arc<str>, u32)>) {
 
 /// The values of before, said to be so.
 fn frozen(before: &Arc<GroupView>, key: &'static str, group: &mut Group) -> Arc<GroupView> {
-    if before.state == LagState::Unknown && before.reason.key == key && before.fault == group.fault {
+    if before.frozen && before.reason.key == key && before.fault == group.fault {
         return Arc::clone(before);
     }
     let reason = Reason { key, numbers: [0.0; 3] };
@@ -297,6 +301,8 @@ fn frozen(before: &Arc<GroupView>, key: &'static str, group: &mut Group) -> Arc<
         state: LagState::Unknown,
         reason,
         place: None,
+        unknown_partitions: before.rows.len() as u32,
+        frozen: true,
         fault: group.fault.clone(),
         rows: rows.collect(),
         ..GroupView::clone(before)

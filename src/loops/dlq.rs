@@ -1,5 +1,6 @@
 //! Keeps the board of dead letters of one cluster. The loop that surveys the cluster owns the connection and calls
-//! in: [`DlqKeeper::absorb`] after each survey, [`DlqKeeper::attend`] in place of its pause until the next one.
+//! in: [`DlqKeeper::absorb`] after each survey, [`DlqKeeper::attend`] in place of its pause until the next one. Where
+//! groups are not watched, nobody else surveys: then [`DlqKeeper::run`] is that loop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use super::letters::Reader;
 use crate::broker::{Observe, Stop};
 use crate::dlq::{Board, MarkerWish, Mask, ReadWish, Rules};
-use crate::model::{Survey, Timestamp};
+use crate::model::{LagSpec, Survey, Timestamp};
 use crate::run::desk::Desk;
 use crate::snapshot::{DlqBoard, DlqCounted, LagBoard, PeekQuestion, Peeked, PeekedLetter};
 use crate::store::{AuditEntry, AuditLog, KeepStore, KeptOf};
@@ -86,6 +87,22 @@ impl DlqKeeper {
             restore(&mut self.board, &self.cluster, &**counts);
             self.interrupted =
                 counts.load_kept(&self.cluster, KeptOf::Redrives).map_or_else(|_| Vec::new(), |(rows, _)| rows);
+        }
+    }
+
+    /// Surveys for dead letters alone, until stopped: as often and as long as `spec` says.
+    pub fn run(mut self, mut observe: Box<dyn Observe>, spec: &LagSpec, stop: &Stop) {
+        self.restore();
+        observe.ends_with(stop.clone());
+        while !stop.is_set() {
+            let began = Instant::now();
+            let survey = observe.survey(spec.deadline);
+            if stop.is_set() {
+                return; // it was cut short
+            }
+            self.absorb(&survey, observe.as_mut(), stop);
+            drop(survey);
+            self.attend(observe.as_mut(), began + spec.interval, stop);
         }
     }
 
@@ -177,13 +194,13 @@ impl DlqKeeper {
     }
 
     fn publish(&self, counted: Option<Vec<DlqCounted>>) {
-        let (views, dropped) = self.board.views();
+        let (views, left_out) = self.board.views();
         let (retry, suggested) = self.board.beside();
         self.out.send_modify(|board| {
             let mine = |cluster: &str| *cluster == *self.cluster;
             let named =
                 |names: Vec<Arc<str>>| names.into_iter().map(|n| (self.cluster.to_string(), n)).collect::<Vec<_>>();
-            let mut new = DlqBoard { dropped_by: board.dropped_by.clone(), ..DlqBoard::default() };
+            let mut new = DlqBoard { left_out: board.left_out.clone(), ..DlqBoard::default() };
             new.streams = board.streams.iter().filter(|s| !mine(&s.cluster)).cloned().chain(views).collect();
             new.streams.sort_by(|a, b| (&a.cluster, &a.stream).cmp(&(&b.cluster, &b.stream)));
             let others = |of: &[(String, Arc<str>)]| of.iter().filter(|(c, _)| !mine(c)).cloned().collect::<Vec<_>>();
@@ -196,8 +213,7 @@ impl DlqKeeper {
                 None => board.counted.clone(),
             };
             new.counted.sort_by(|a, b| (&a.cluster, &a.stream).cmp(&(&b.cluster, &b.stream)));
-            new.dropped_by.insert(self.cluster.to_string(), dropped);
-            new.dropped = new.dropped_by.values().sum();
+            new.left_out.insert(self.cluster.to_string(), left_out);
             *board = Arc::new(new);
         });
     }
@@ -223,7 +239,7 @@ impl DlqKeeper {
         let groups = all.clusters.iter().filter(|c| *c.cluster == *self.cluster).flat_map(|c| &c.groups);
         let mut rows = groups.flat_map(|g| &g.rows);
         rows.any(|r| {
-            let at = r.committed.map(|c| c.max(r.start.unwrap_or(0)));
+            let at = r.committed.get().map(|c| c.max(r.start.get().unwrap_or(0)));
             *r.stream == *question.stream && r.partition == question.partition && at == Some(question.position)
         })
     }

@@ -100,9 +100,11 @@ impl EngineLoop {
                 self.metrics.batches(1);
                 self.spares.give(batch);
             }
+            Input::Announced(cluster) => self.engine.announced(&cluster),
             Input::Tail(tail) => self.engine.tail(&tail),
             Input::State(source, state, at) => self.engine.state(&source, &state, at),
             Input::Gap(source, from, to, at) => self.engine.gap(&source, from, to, at),
+            Input::Cut(cut) => self.engine.cut(&cut),
             Input::Tick(now) => {
                 let began = Instant::now();
                 let mut snapshot = self.engine.tick(now);

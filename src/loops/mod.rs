@@ -22,7 +22,7 @@ pub use engine::{EngineLoop, LOOKUP_TRANSACTIONS, Lookup};
 pub use keeper::{Keeper, KeeperState};
 pub use lag::{Commits, CommitsLoop, LagLoop};
 pub use letters::{Reader, rules as dlq_rules};
-pub use redrive::{Ended, Prepare, RedriveError, RedriveLoop, RedriveOptions, Reins};
+pub use redrive::{Ended, Fared, Prepare, RedriveError, RedriveLoop, RedriveOptions, Reins};
 pub use status::StatusLoop;
 pub use ticker::Ticker;
 

@@ -59,6 +59,18 @@ pub struct SourceOpen {
     pub at: Timestamp,
 }
 
+/// Where a log is read on after it was cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCut {
+    /// Which partition.
+    pub source: Arc<SourceKey>,
+    /// Next position that we will read; not behind the one before. What is written there is new.
+    pub next: u64,
+    /// True where the log was cut at `next`. False: nobody knows where, so what has counted is not read again, and what
+    /// was written in its place is not read at all.
+    pub known: bool,
+}
+
 /// Whether a partition can be read at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceState {
@@ -77,15 +89,18 @@ pub enum SourceState {
 pub enum Input {
     /// A partition joins.
     Open(SourceOpen),
+    /// All partitions that this cluster has at our start have joined. Once for each reader.
+    Announced(Arc<str>),
     /// Records.
     Batch(Batch),
     /// The end was confirmed.
     Tail(Tail),
     /// A partition's state changed.
     State(Arc<SourceKey>, SourceState, Timestamp),
-    /// Log start overtook our position: records `from..to` expired unread. With `from == to` below what was read: the
-    /// log was cut there (an unclean leader election), and what is written there anew is read from there.
+    /// Log start overtook our position: records `from..to` expired unread.
     Gap(Arc<SourceKey>, u64, u64, Timestamp),
+    /// The log was cut: an unclean leader election, an older copy put back.
+    Cut(LogCut),
     /// The clock: publish a snapshot.
     Tick(Timestamp),
     /// Hand out all changes since the last checkpoint.

@@ -12,12 +12,13 @@ mod survey;
 mod units;
 mod web_limits;
 
-pub use batch::{Batch, Input, SourceOpen, SourceState, Tail};
+pub use batch::{Batch, Input, LogCut, SourceOpen, SourceState, Tail};
 pub use blob::{BlobKey, Changes};
 pub use event::{DecodeReason, Event, Kind, Outcome, Status, TextSpan, TraceContext};
 pub use position::{Began, Positions, SourceKey, SourcePosition};
 pub use spec::{
     DlqSpec, FieldPath, FlowSpec, Format, LagSpec, Limits, Mapping, OutcomeMap, Role, Start, StreamName, StreamSpec,
+    TIMEOUT_MAX,
 };
 pub use survey::{
     Committed, GroupFacts, GroupPhase, GroupProtocol, MemberFacts, PartitionFacts, SeenCommit, Survey, TimeQuestion,

@@ -35,9 +35,10 @@ pub struct SourcePosition {
     pub key: SourceKey,
     /// Identity of this generation at the broker: `cluster id/topic id` of Kafka, creation id of the embedded log.
     pub incarnation: String,
-    /// The next position to read.
+    /// The position to go on at. Where the leader epoch is known it lies right behind the last record read: holes after
+    /// it (markers of transactions, say) have no epoch of their own and are passed again.
     pub next: u64,
-    /// Leader epoch of the last record read; -1 unknown.
+    /// Leader epoch of the record before `next`; -1 unknown.
     pub leader_epoch: i32,
     /// How reading began.
     pub began: Began,

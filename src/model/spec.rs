@@ -122,6 +122,10 @@ pub struct StreamSpec {
     pub format: Format,
 }
 
+/// The longest timeout of a flow: a transaction in flight that long occupies memory that long, and as long it matters
+/// where records are missing.
+pub const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
+
 /// One `[[flow]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowSpec {
@@ -131,7 +135,7 @@ pub struct FlowSpec {
     pub stages: Vec<String>,
     /// Stages that end a transaction.
     pub ends_at: Vec<String>,
-    /// A transaction not ended by then is `timed_out`.
+    /// A transaction not ended by then is `timed_out`; at most [`TIMEOUT_MAX`].
     pub timeout: Option<Duration>,
     /// Deadlines of stages for `stuck`; others are learned.
     pub stage_deadlines: Vec<(String, Duration)>,
@@ -179,6 +183,8 @@ impl Default for LagSpec {
 /// `[dlq]`: how dead letters are found, shown and redriven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DlqSpec {
+    /// Whether dead letters are watched at all, whether groups are or not.
+    pub enabled: bool,
     /// Streams whose name matches one of these are dead letters; empty: the known conventions.
     pub patterns: Vec<String>,
     /// Group whose positions say what is handled; `{stream}` is replaced. Empty: the one that `redrive` uses.
@@ -200,6 +206,7 @@ pub struct DlqSpec {
 impl Default for DlqSpec {
     fn default() -> Self {
         Self {
+            enabled: true,
             patterns: Vec::new(),
             redrive_group: String::new(),
             peek: false,

@@ -118,41 +118,41 @@ impl Course {
     }
 }
 
-/// The samples behind a verdict.
+/// What was seen of a row, behind its verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum LagSamples {
-    /// None: the reason says all.
+pub enum Seen {
+    /// The reason says all.
     #[default]
-    None,
-    /// Nothing moved in so many seconds: committed position and end are still these.
-    Rest(u32, u64, u64),
-    /// What was seen, and the time of now on its clock. Shared with the board.
+    Nothing,
+    /// Nothing moved in so many seconds: committed position and end are still what they were.
+    Rest(u32),
+    /// Samples, and the time of now on their clock. Shared with the board.
     Moved(u32, Arc<Course>),
 }
 
-impl LagSamples {
-    /// Seconds before `as_of`, committed, end: oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = CoursePoint> + '_ {
+impl Seen {
+    /// Seconds before now, committed, end, oldest first, of a row that stands at `committed` of a log with this `end`.
+    pub fn samples(&self, committed: u64, end: u64) -> impl DoubleEndedIterator<Item = CoursePoint> + '_ {
         let count = match self {
-            Self::None => 0,
-            Self::Rest(0, ..) => 1,
-            Self::Rest(..) => 2,
+            Self::Nothing => 0,
+            Self::Rest(0) => 1,
+            Self::Rest(_) => 2,
             Self::Moved(_, course) => course.len(),
         };
         (0..count).filter_map(move |i| match self {
-            Self::None => None,
-            Self::Rest(seconds, committed, end) => Some((if i + 1 == count { 0 } else { *seconds }, *committed, *end)),
+            Self::Nothing => None,
+            Self::Rest(seconds) => Some((if i + 1 == count { 0 } else { *seconds }, committed, end)),
             Self::Moved(now, course) => course.get(i).map(|(at, c, e)| (now.saturating_sub(at) / 10, c, e)),
         })
     }
 }
 
 /// From (seconds before now, committed, end), oldest first: as many of the newest as can be kept.
-impl From<Vec<CoursePoint>> for LagSamples {
+impl From<Vec<CoursePoint>> for Seen {
     fn from(points: Vec<CoursePoint>) -> Self {
-        let Some(most) = points.first().map(|p| p.0) else { return Self::None };
+        let Some(most) = points.first().map(|p| p.0) else { return Self::Nothing };
         let mut all = points.iter().map(|(before, c, e)| (most.saturating_sub(*before) * 10, *c, *e));
-        let Some(mut course) = all.next().map(Course::new) else { return Self::None };
+        let Some(mut course) = all.next().map(Course::new) else { return Self::Nothing };
         all.for_each(|point| course.append(point));
         Self::Moved(most * 10, Arc::new(course))
     }
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn samples_are_told_as_seconds_before_now() {
         let points = vec![(20, 10, 100), (10, 15, 105), (0, 15, 110)];
-        assert_eq!(LagSamples::from(points.clone()).iter().collect::<Vec<_>>(), points);
-        assert_eq!(LagSamples::Rest(9, 5, 7).iter().collect::<Vec<_>>(), [(9, 5, 7), (0, 5, 7)]);
-        assert_eq!(LagSamples::Rest(0, 5, 7).iter().count() + LagSamples::None.iter().count(), 1);
+        assert_eq!(Seen::from(points.clone()).samples(15, 110).collect::<Vec<_>>(), points);
+        assert_eq!(Seen::Rest(9).samples(5, 7).collect::<Vec<_>>(), [(9, 5, 7), (0, 5, 7)]);
+        assert_eq!(Seen::Rest(0).samples(5, 7).count() + Seen::Nothing.samples(5, 7).count(), 1);
     }
 }

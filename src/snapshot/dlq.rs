@@ -14,14 +14,25 @@ pub struct DlqBoard {
     pub counted: Vec<DlqCounted>,
     /// Streams of which a redrive was interrupted by the end of the process, and not resumed since (cluster, name).
     pub interrupted: Vec<(String, Arc<str>)>,
-    /// Streams left out because of a bound, over all clusters.
-    pub dropped: u64,
-    /// The same by cluster.
-    pub dropped_by: BTreeMap<String, u64>,
+    /// What was left out because of a bound, by cluster.
+    pub left_out: BTreeMap<String, DlqLeftOut>,
     /// Streams whose records wait for another try (cluster, name): beside the dead letters, not among them.
     pub retry: Vec<(String, Arc<str>)>,
     /// Streams whose name suggests dead letters and whose records do not say so (cluster, name).
     pub suggested: Vec<(String, Arc<str>)>,
+}
+
+/// What bounds have left out, each under its own name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DlqLeftOut {
+    /// Streams of dead letters beyond `[dlq] streams`: they are not watched.
+    pub streams: u64,
+    /// Streams whose name only suggests dead letters, beyond those whose headers are looked at.
+    pub suggested: u64,
+    /// Streams of retries beyond those that are named.
+    pub retry: u64,
+    /// Streams that went, whose counters begin anew should they come back, since the process began.
+    pub counters: u64,
 }
 
 /// The counters of one stream, as they are stored.
@@ -204,7 +215,7 @@ pub struct RedriveView {
     pub stream: String,
     /// True where nothing is sent.
     pub dry_run: bool,
-    /// `preparing running paused done cancelled failed`; `interrupted`: the process ended before it, and it can be resumed.
+    /// `preparing running paused done cancelled failed`.
     pub state: &'static str,
     /// Letters between where it began and where it will end, holes included: an upper bound.
     pub span: u64,
@@ -216,7 +227,7 @@ pub struct RedriveView {
     pub sent: BTreeMap<String, u64>,
     /// Letters that were left, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
-    /// Letters of the selection whose transaction could not be looked up.
+    /// Letters of the selection of which nobody knows whether their transaction has ended ok.
     pub unknown_transactions: u64,
     /// What went wrong last, in words; empty otherwise.
     pub fault: String,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::course::LagSamples;
+use super::row::{Burrow, LagRows};
 use crate::model::{GroupPhase, GroupProtocol, Timestamp, TopicFacts};
 
 /// Groups of all clusters.
@@ -105,38 +105,6 @@ impl LagState {
     }
 }
 
-/// How an age was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AgeMethod {
-    /// It was not: the age is `None`.
-    #[default]
-    None,
-    /// Nothing is unread.
-    CaughtUp,
-    /// The record's own time, known from the index of (position, record time).
-    Index,
-    /// The record itself was read.
-    Record,
-    /// Lies between the times of two records around it.
-    Bracket,
-}
-
-/// How far an age can be trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Confidence {
-    /// Nothing is known.
-    #[default]
-    None,
-    /// Known to lie within the bounds, which are wider than 1 s and 5 %: the age itself is `None`.
-    Rough,
-    /// Within 1 s or 5 %.
-    Good,
-    /// The record's own time.
-    Exact,
-}
-
 /// Why a state was given: words are made where they are shown. `key` is the key of the sentence in the
 /// tables of `text::i18n`, `numbers` fill its `{0}` `{1}` `{2}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -164,8 +132,8 @@ pub struct GroupView {
     pub reason: Reason,
     /// That partition; `None`: the reason is that of all.
     pub place: Option<(Arc<str>, u32)>,
-    /// Burrow's verdict beside ours: `OK WARN ERR STOP STALL REWIND NOTFOUND`.
-    pub burrow: &'static str,
+    /// Burrow's verdict beside ours: `OK WARN ERR NOTFOUND`.
+    pub burrow: Burrow,
     /// Sum over partitions whose lag is known; `None`: of none, or nothing is unread there while others are unknown.
     pub lag_messages: Option<i64>,
     /// Partitions of which it is not known how much is unread.
@@ -183,113 +151,13 @@ pub struct GroupView {
     pub trend: Vec<Option<f32>>,
     /// When its positions were learned.
     pub as_of: Timestamp,
+    /// It is not told any more, because the cluster or its coordinator is silent: numbers are those of `as_of`,
+    /// states are UNKNOWN, and of no partition it is known how much is unread now.
+    pub frozen: bool,
     /// Why something is not known.
     pub fault: String,
     /// Partitions by stream and number.
     pub rows: LagRows,
-}
-
-/// Rows of a group. Views of one survey after the other share them while nothing changed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LagRows(Arc<[LagRow]>);
-
-impl LagRows {
-    /// True where both are the same memory.
-    #[must_use]
-    pub fn shared_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl From<Vec<LagRow>> for LagRows {
-    fn from(rows: Vec<LagRow>) -> Self {
-        Self(rows.into())
-    }
-}
-
-impl FromIterator<LagRow> for LagRows {
-    fn from_iter<I: IntoIterator<Item = LagRow>>(rows: I) -> Self {
-        Self(rows.into_iter().collect())
-    }
-}
-
-impl std::ops::Deref for LagRows {
-    type Target = [LagRow];
-
-    fn deref(&self) -> &[LagRow] {
-        &self.0
-    }
-}
-
-impl<'a> IntoIterator for &'a LagRows {
-    type Item = &'a LagRow;
-    type IntoIter = std::slice::Iter<'a, LagRow>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
-
-/// One group on one partition.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LagRow {
-    /// Stream.
-    pub stream: Arc<str>,
-    /// Partition.
-    pub partition: u32,
-    /// Committed position; `None`: never committed.
-    pub committed: Option<u64>,
-    /// First position of the log.
-    pub start: Option<u64>,
-    /// End of the log.
-    pub end: Option<u64>,
-    /// `end - committed`, as the broker's own tool prints it; `None` where unknown or RECREATED.
-    pub lag_messages: Option<i64>,
-    /// Records that the group can still read: `end - max(committed, start)`, without those of an open transaction,
-    /// and 0 where reading from the committed position found nothing but markers. At most so many: aborted
-    /// and compacted records take positions too.
-    pub readable: Option<u64>,
-    /// Age of the next unread message, seconds: of the first record still there where some expired (LOST), 0 where
-    /// nothing is unread, `None` where it is not known.
-    pub next_unread_age_seconds: Option<f64>,
-    /// Bounds of that age where only they are known.
-    pub age_bounds: Option<(f64, f64)>,
-    /// How it was found.
-    pub method: AgeMethod,
-    /// How far it can be trusted.
-    pub confidence: Confidence,
-    /// Seconds until nothing is unread, at the net rate of now.
-    pub drain_seconds: Option<f64>,
-    /// Records committed per second.
-    pub commit_rate: Option<f64>,
-    /// Verdict.
-    pub state: LagState,
-    /// Why.
-    pub reason: Reason,
-    /// Burrow's verdict.
-    pub burrow: &'static str,
-    /// Its newest commit as the broker's own log of them says; `None`: that log is not read, or it tells nothing of it.
-    pub pushed: Option<Box<PushedCommit>>,
-    /// Messages that expired before they were read, since it was first watched. What had expired before is in the reason of LOST only.
-    pub lost_messages: u64,
-    /// The samples behind the verdict. None where the reason says all: most rows are OK or IDLE.
-    pub samples: LagSamples,
-    /// The member that has it.
-    pub owner: Option<MemberName>,
-}
-
-/// Client id and host of a member.
-pub type MemberName = Arc<(Arc<str>, Arc<str>)>;
-
-/// A commit as the broker's own log of them says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PushedCommit {
-    /// The next position that the group will read.
-    pub next: u64,
-    /// When it was committed, by the broker's clock.
-    pub at: Timestamp,
-    /// Records committed per second of late; `None`: not known yet.
-    pub per_second: Option<f64>,
 }
 
 /// Whether the broker's own log of commits is read.

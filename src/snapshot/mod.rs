@@ -8,6 +8,8 @@ mod dlq;
 mod durable;
 mod history;
 mod lag;
+mod row;
+mod small;
 mod transaction;
 mod unread;
 
@@ -17,16 +19,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::{SourceKey, TimedPosition, Timestamp};
-pub use course::{COURSE_POINTS, Course, CoursePoint, LagSamples};
+pub use course::{COURSE_POINTS, Course, CoursePoint, Seen};
 pub use dlq::{
-    DlqBoard, DlqCounted, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView,
+    DlqBoard, DlqCounted, DlqLeftOut, DlqStream, DlqWindow, FoundBy, LetterView, PeekQuestion, Peeked, PeekedLetter,
+    RedriveView,
 };
 pub use durable::{Durable, DurableFlow, DurableStream, HistogramView};
 pub use history::{History, Point, Series};
-pub use lag::{
-    AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagRows, LagState, MemberName, PartitionTrouble,
-    PushState, PushView, PushedCommit, Reason, ToldLag,
-};
+pub use lag::{GroupView, LagBoard, LagCluster, LagState, PartitionTrouble, PushState, PushView, Reason, ToldLag};
+pub use row::{AgeMethod, Burrow, Confidence, LagRow, LagRows, MemberName, PushedCommit};
+pub use small::{MaybeCount, MaybeReal};
 pub use transaction::{Meaning, Measured, TransactionEvent, TransactionKey, TransactionState, TransactionView, Waits};
 pub use unread::beside_unknown;
 

@@ -34,8 +34,8 @@ pub struct TransactionView {
     pub times_out_at: Option<Timestamp>,
     /// Its events by order key.
     pub events: Option<Vec<TransactionEvent>>,
-    /// True where it has as many events as are kept: others may be missing.
-    pub full: bool,
+    /// True where it had more events than are kept: some are missing.
+    pub truncated: bool,
     /// Trace id, 32 hex digits; empty where it is neither carried nor can be derived.
     pub trace_id: String,
     /// True where an event carried it; false: it is the one of the contract, and nobody has exported spans under it.

@@ -8,8 +8,8 @@ impl LagRow {
     /// How much is unread is not known. A log that is known to be empty holds nothing, also without a position.
     #[must_use]
     pub fn unknown(&self) -> bool {
-        let empty = self.committed.is_none() && self.start.is_some() && self.start == self.end;
-        self.lag_messages.is_none() && !empty
+        let empty = self.committed.get().is_none() && self.start.get().is_some() && self.start == self.end;
+        self.lag_messages().is_none() && !empty
     }
 }
 

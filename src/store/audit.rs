@@ -15,8 +15,8 @@ const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 
 impl AuditLog for Ledger {
     fn note(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let json = serde_json::to_vec(entry)
-            .map_err(|error| StoreError::Io { path: "ledger".into(), detail: error.to_string() })?;
+        let json =
+            serde_json::to_vec(entry).map_err(|error| StoreError::unwritable("a line of the audit log", &error))?;
         held(&self.shelf).run(|db| {
             write(db, |transaction| {
                 let mut table = transaction.open_table(AUDIT)?;
@@ -32,15 +32,15 @@ impl AuditLog for Ledger {
         })
     }
 
-    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    fn lines(&self, before: Option<u64>, count: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
         held(&self.shelf).run(|db| {
             let table = match db.begin_read()?.open_table(AUDIT) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
                 table => table?,
             };
-            let lines = table.iter()?.rev().take(count).map(|line| {
+            let lines = table.range(..before.unwrap_or(u64::MAX))?.rev().take(count).map(|line| {
                 let (number, row) = line?;
-                parse(number.value(), row.value())
+                Ok((number.value(), parse(number.value(), row.value())?))
             });
             lines.collect()
         })
@@ -81,5 +81,7 @@ mod tests {
         ledger.note(&entry(3)).unwrap();
         assert_eq!(ledger.newest(2).unwrap(), [entry(3), entry(2)]);
         assert_eq!(ledger.newest(10).unwrap().len(), 4);
+        assert_eq!(ledger.lines(Some(2), 1).unwrap(), [(1, entry(1))], "the page behind it");
+        assert_eq!(ledger.lines(Some(0), 5).unwrap(), []);
     }
 }

@@ -228,6 +228,7 @@ fn again(error: &StoreError) -> StoreError {
             StoreError::Format { path: path.clone(), found: *found, known: *known }
         }
         StoreError::Io { path, detail } => StoreError::Io { path: path.clone(), detail: detail.clone() },
+        StoreError::Unwritable { what, detail } => StoreError::Unwritable { what, detail: detail.clone() },
     }
 }
 

@@ -60,6 +60,22 @@ pub enum StoreError {
         /// The system's words.
         detail: String,
     },
+    /// It cannot be written down, whatever the disk says: a defect of ours.
+    #[error("{what} cannot be written as JSON: {detail}")]
+    Unwritable {
+        /// What was to be stored.
+        what: &'static str,
+        /// The encoder's words.
+        detail: String,
+    },
+}
+
+impl StoreError {
+    /// What was to be stored cannot be written down.
+    #[must_use]
+    pub fn unwritable(what: &'static str, error: &serde_json::Error) -> Self {
+        Self::Unwritable { what, detail: error.to_string() }
+    }
 }
 
 /// A durable map of blobs. The life of one: `load` once, then `commit` for each checkpoint.
@@ -124,7 +140,8 @@ pub struct AuditEntry {
     pub at: crate::model::Timestamp,
     /// Who: the name of a user, or of the account that ran a command.
     pub user: String,
-    /// What: `peek`, `redrive.begin`, `redrive.end`.
+    /// What: `peek`, `redrive.begin`, `redrive.end`, `redrive.pause`, `redrive.resume`, `redrive.cancel`,
+    /// `redrive.interrupted`, `redrive.dismiss`.
     pub action: String,
     /// To what, and with which words: for people.
     pub detail: String,
@@ -138,11 +155,19 @@ pub trait AuditLog: Send + Sync {
     /// [`StoreError::Io`] when the disk refuses.
     fn note(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// The newest entries, newest first.
+    /// Entries with their numbers, newest first: those before the number `before`, where it is given.
     ///
     /// # Errors
     /// [`StoreError`] when the ledger cannot be read.
-    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError>;
+    fn lines(&self, before: Option<u64>, count: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError>;
+
+    /// The newest entries, newest first.
+    ///
+    /// # Errors
+    /// As [`AuditLog::lines`].
+    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        Ok(self.lines(None, count)?.into_iter().map(|(_, entry)| entry).collect())
+    }
 }
 
 /// What is kept.

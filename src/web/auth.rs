@@ -199,6 +199,8 @@ fn basic(value: &HeaderValue) -> Option<(String, String)> {
 fn needed(method: &Method, path: &str) -> Option<Role> {
     match (method, path) {
         (&Method::GET | &Method::HEAD, "/livez" | "/readyz") => None,
+        // What was looked at and moved is for those who may do so.
+        (&Method::GET | &Method::HEAD, "/dlq/audit" | "/api/v1/audit") => Some(Role::Act),
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) => Some(Role::Read),
         (&Method::POST, "/transactions" | "/peek") => Some(Role::Act),
         (&Method::POST, path) if path.starts_with("/dlq/") && path.ends_with("/redrive") => Some(Role::Act),
@@ -299,6 +301,7 @@ mod tests {
         assert_eq!(needed(&Method::GET, "/livez"), None);
         assert_eq!(needed(&Method::GET, "/metrics"), Some(Role::Read));
         assert_eq!(needed(&Method::POST, "/transactions"), Some(Role::Act));
+        assert_eq!(["/dlq/audit", "/api/v1/audit"].map(|path| needed(&Method::GET, path)), [Some(Role::Act); 2]);
         for (method, path) in [(Method::POST, "/"), (Method::DELETE, "/transactions"), (Method::POST, "/livez")] {
             assert_eq!(needed(&method, path), Some(Role::Admin));
         }

@@ -53,7 +53,7 @@ mod transaction;
 mod viewer;
 
 pub use auth::{Auth, AuthError, ListenError, Role, check_listen};
-pub use dlq::{DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
+pub use dlq::{DlqActions, InterruptedRun, RedrivePlan, RedriveStep, RedriveTarget, Refusal};
 pub use lag::LagMetrics;
 pub use serve::{BindError, Server};
 
@@ -90,8 +90,10 @@ pub struct Status {
     pub peek: bool,
     /// True where dead letters may be redriven: pages offer it.
     pub redrive: bool,
-    /// True where the configuration switches the watchers of groups and dead letters off.
+    /// True where the configuration says that groups are not watched.
     pub lag_off: bool,
+    /// True where the configuration says that dead letters are not watched.
+    pub letters_off: bool,
     /// True where only patterns of the configuration say which streams hold dead letters.
     pub letters_by_patterns: bool,
 }
@@ -217,6 +219,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/consumers", get(html::consumers))
         .route("/consumers/{cluster}/{group}", get(html::group))
         .route("/dlq", get(html::dlq))
+        .route("/dlq/audit", get(dlq::audit_page))
         .route("/dlq/{cluster}/{stream}", get(html::dlq_stream))
         .route("/dlq/{cluster}/{stream}/redrive", get(dlq::redrive_form).post(dlq::redrive_act))
         .route("/peek", get(dlq::peek_form).post(dlq::peek_show))
@@ -231,6 +234,7 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/api/v1/groups", get(lag::api::groups))
         .route("/api/v1/groups/{cluster}/{group}", get(lag::api::group))
         .route("/api/v1/dlq", get(dlq::api::dlq))
+        .route("/api/v1/audit", get(dlq::audit_json))
         .route("/api/v1/transactions", get(transaction::json))
         .route("/transactions", get(transaction::page).post(post::transactions))
         .route("/livez", get(ops::livez))

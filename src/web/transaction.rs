@@ -183,7 +183,7 @@ impl<'a> Transaction<'a> {
             latency_seconds: latency.map(|l| l.seconds),
             clock: latency.map(|l| l.clock),
             joined: here.then_some(t.joined),
-            truncated: here.then_some(t.full),
+            truncated: here.then_some(t.truncated),
             waiting: t.waits.as_ref().map(waiting),
             times_out_at: t.times_out_at.map(Rfc3339),
             known_until: t.kept_until.map(Rfc3339),

@@ -159,7 +159,8 @@ fn looks_ask_for_nothing(server: &Server, seen: &Seen) -> bool {
     thread::sleep(INTERVAL);
     let (nobody, rested) = (count() - begin, began.elapsed());
     let (begin, began) = (count(), Instant::now());
-    let pages = ["/", "/flows/default", "/status", "/consumers", "/consumers/main/shop-workers", "/dlq", "/transactions"];
+    let pages =
+        ["/", "/flows/default", "/status", "/consumers", "/consumers/main/shop-workers", "/dlq", "/transactions"];
     let data = ["/api/v1/sources", "/api/v1/streams", "/api/v1/groups", "/api/v1/dlq", "/metrics", "/readyz"];
     let paths: Vec<_> = pages.iter().chain(&data).collect();
     for n in 0..LOOKS {

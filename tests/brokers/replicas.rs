@@ -47,7 +47,10 @@ fn leader_dies(broker: &mut Broker) {
     hand.send("lonely", Some(0), 200);
     rig.until_ends("lonely", 0, &[1_200]);
     for books in rig.books().values() {
-        assert!(books.gaps.is_empty() && !matches!(books.state, Some(SourceState::Unreachable(_))), "{books:?}");
+        assert!(
+            books.gaps.is_empty() && books.cuts.is_empty() && !matches!(books.state, Some(SourceState::Unreachable(_))),
+            "{books:?}"
+        );
     }
     assert_eq!((rig.events("replicated"), rig.events("lonely")), (3_000, 1_200));
     second.stop();
@@ -55,8 +58,10 @@ fn leader_dies(broker: &mut Broker) {
 
 /// The second node alone has the newest records and dies; the third, which was away, becomes leader without them.
 fn unclean_election(broker: &mut Broker) {
-    let (mut second, mut third) = (broker.join(), broker.join_as(3));
     let hand = Hand::new(&broker.address);
+    hand.create("unclean-before", 1);
+    hand.commit("unclean-before", "marker-0", 1); // what keeps transactions comes to lie on the node that stays
+    let (mut second, mut third) = (broker.join(), broker.join_as(3));
     let unclean = [("unclean.leader.election.enable", "true"), ("min.insync.replicas", "1")];
     hand.create_on("unclean", &[&[2, 3]], &unclean);
     hand.send("unclean", Some(0), 1_000);
@@ -64,22 +69,37 @@ fn unclean_election(broker: &mut Broker) {
     let start = |positions| Rig::start(&broker.address, streams.clone(), positions);
     let live = start(Positions::default());
     live.until_ends("unclean", 0, &[1_000]);
+    hand.create_on("unclean-marked", &[&[2, 3]], &unclean);
+    hand.commit("unclean-marked", "marker-1", 100);
+    let marked = |positions| Rig::start(&broker.address, exact("unclean-marked", Start::Earliest), positions);
+    marked(Positions::default()).until_ends("unclean-marked", 0, &[101]); // all have the marker
     third.kill();
     hand.send("unclean", Some(0), 300);
+    hand.commit("unclean-marked", "marker-2", 30);
     live.until_ends("unclean", 0, &[1_300]);
     let before = start(Positions::default());
     before.until_ends("unclean", 0, &[1_300]);
     let (_, stored) = before.stop();
     assert!(stored.sources[0].leader_epoch >= 0, "the epoch is durable with the position: {stored:?}");
+    let before = marked(Positions::default());
+    before.until_ends("unclean-marked", 0, &[132]);
+    let (_, behind_marker) = before.stop();
+    let place = |of: &Positions| (of.sources[0].next, of.sources[0].leader_epoch >= 0);
+    assert_eq!(place(&behind_marker), (131, true), "behind the last record, in front of the marker");
 
     second.kill();
     third.resurrect();
     hand.send("unclean", Some(0), 200);
+    hand.send("unclean-marked", Some(0), 200);
+    let again = marked(behind_marker);
+    again.until_ends("unclean-marked", 0, &[301]);
+    let books = &again.books()[&("unclean-marked".to_owned(), 0, 0)];
+    assert_eq!((books.cuts.as_slice(), books.events.len()), (&[(101, true)][..], 200), "{:?}", books.gaps);
     let key = ("unclean".to_owned(), 0, 0);
     let cut_at_1000 = |rig: &Rig, end: u64, events: usize| {
         rig.until_ends("unclean", 0, &[end]);
         let books = &rig.books()[&key];
-        assert_eq!((books.gaps.as_slice(), books.events.len()), (&[(1_000, 1_000)][..], events), "end {end}");
+        assert_eq!((books.cuts.as_slice(), books.events.len()), (&[(1_000, true)][..], events), "end {end}");
         assert!(books.events[events - usize::try_from(end - 1_000).unwrap()].position == 1_000);
     };
     cut_at_1000(&live, 1_200, 1_500);
@@ -102,6 +122,6 @@ fn unclean_election(broker: &mut Broker) {
     let again = start(stored);
     again.until_ends("unclean", 0, &[1_700]);
     let books = &again.books()[&key];
-    assert!(books.gaps.is_empty() && books.events.len() == 200, "{:?}", books.gaps);
+    assert!(books.cuts.is_empty() && books.events.len() == 200, "{:?}", books.cuts);
     second.stop();
 }

@@ -34,6 +34,8 @@ pub struct Books {
     pub tail: Option<(u64, u64)>,
     pub tails: usize,
     pub gaps: Vec<(u64, u64)>,
+    /// Where it was cut, and whether that is known.
+    pub cuts: Vec<(u64, bool)>,
     pub state: Option<SourceState>,
     pub states: Vec<SourceState>,
 }
@@ -119,7 +121,7 @@ impl Rig {
         let engine = thread::spawn(move || {
             let mut durable_positions = (*stored).clone();
             while let Ok(input) = input.recv() {
-                let touched = matches!(input, Input::Open(_) | Input::Batch(_) | Input::Gap(..));
+                let touched = matches!(input, Input::Open(_) | Input::Batch(_) | Input::Gap(..) | Input::Cut(_));
                 let mut books = kept.books.lock().unwrap();
                 apply(&mut books, &mut durable_positions, input);
                 measured.lock().unwrap().extend(apart(&books));
@@ -149,8 +151,10 @@ impl Rig {
         while !holds(&books) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let brief: Vec<_> =
-                    books.iter().map(|(k, b)| (k, b.events.len(), b.next, b.tail, &b.gaps, &b.states)).collect();
+                let brief: Vec<_> = books
+                    .iter()
+                    .map(|(k, b)| (k, b.events.len(), b.next, b.tail, &b.gaps, &b.cuts, &b.states))
+                    .collect();
                 let health = self.health.borrow().clone();
                 panic!("not within {PATIENCE:?}: {what}; books: {brief:?}; {health:?}");
             }
@@ -223,7 +227,9 @@ fn apply(books: &mut BTreeMap<Key, Books>, positions: &mut Positions, input: Inp
             assert!(batch.events.len() <= 600, "batches are bounded");
             assert!(batch.events.iter().all(|e| (batch.from..batch.to).contains(&e.position)));
             mine.next = batch.to;
-            stored(&batch.source, batch.to, batch.leader_epoch);
+            if let Some(last) = batch.events.last() {
+                stored(&batch.source, last.position + 1, batch.leader_epoch);
+            }
             mine.events.extend(batch.events);
         }
         Input::Tail(tail) => {
@@ -237,12 +243,18 @@ fn apply(books: &mut BTreeMap<Key, Books>, positions: &mut Positions, input: Inp
             mine.next = to;
             stored(&source, to, -1);
         }
+        Input::Cut(cut) => {
+            let mine = books.get_mut(&name(&cut.source)).expect("a cut after its Open");
+            mine.cuts.push((cut.next, cut.known));
+            mine.next = cut.next;
+            stored(&cut.source, cut.next, -1);
+        }
         Input::State(source, state, _) => {
             let mine = books.get_mut(&name(&source)).expect("a state after its Open");
             mine.state = Some(state.clone());
             mine.states.push(state);
         }
-        Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
+        Input::Announced(_) | Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
     }
 }
 
@@ -330,6 +342,15 @@ impl Hand {
         let producer = self.producer(&[("linger.ms", "5")]);
         fill(&producer, topic, partition, count);
         producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Appends `count` small events to a partition in one transaction of its own; its marker lies behind them.
+    pub fn commit(&self, topic: &str, transactional_id: &str, count: usize) {
+        let producer = self.producer(&[("transactional.id", transactional_id)]);
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        fill(&producer, topic, Some(0), count);
+        producer.commit_transaction(PATIENCE).unwrap();
     }
 }
 

@@ -79,7 +79,10 @@ fn check_config_says_what_the_watchers_will_not_do() {
         command(&["check-config", path.to_str().unwrap()], &Fake::default()).1
     };
     let off = said("[lag]\nenabled = false\n");
-    assert!(off.contains("off: [lag] enabled = false") && off.contains("dead letters are not watched"), "{off}");
+    assert!(off.contains("off: [lag] enabled = false") && off.contains("dlq         found by role"), "{off}");
+    let letters = said("[dlq]\nenabled = false\n");
+    assert!(letters.contains("off: [dlq] enabled = false; dead letters are not watched"), "{letters}");
+    assert!(letters.contains("lag         every 5s"), "{letters}");
     let patterns = said("[dlq]\npatterns = ['^morgue']\nredrive_group = \"ops\"\n");
     assert!(patterns.contains("patterns ^morgue; not by known names and headers"), "{patterns}");
     assert!(patterns.contains("our redrive and group ops"), "{patterns}");

@@ -98,8 +98,8 @@ const SECTIONS: &[Section] = &[
     ] },
     Section { before: "", header: "[dlq]", path: "dlq.", keys: &[
         ("patterns", "", &["'a'", "[1]", "['(']", "['']"]), ("mask", "", &["'a'", "[1]", "['(']", "['']"]),
-        ("redrive_group", "", &[NO_TEXT, "\"a\\nb\""]), ("peek", "", &["1"]), ("streams", "", BOUND),
-        ("letters", "", BOUND), ("max_redrives", "", BOUND), ("rate", "", BOUND),
+        ("enabled", "", &["1"]), ("redrive_group", "", &[NO_TEXT, "\"a\\nb\""]), ("peek", "", &["1"]),
+        ("streams", "", BOUND), ("letters", "", BOUND), ("max_redrives", "", BOUND), ("rate", "", BOUND),
     ] },
     Section { before: CLUSTER, header: "[publish]", path: "publish.", keys: &[
         ("cluster", "\"main\"", &[NO_TEXT, "\"mian\""]), ("stream", "\"posts\"", &[NO_TEXT, "\"a b\"", "\"\""]),

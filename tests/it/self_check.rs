@@ -126,7 +126,7 @@ fn read(world: Workload) -> (Story, Arc<Snapshot>) {
 #[test]
 fn a_wrong_number_is_found() {
     type Wrong = (&'static str, fn(&mut FlowView) -> bool);
-    let wrongs: [Wrong; 12] = [
+    let wrongs: [Wrong; 13] = [
         ("events", |f| {
             f.totals.events += 1;
             true
@@ -157,8 +157,11 @@ fn a_wrong_number_is_found() {
             true
         }),
         ("a rate", |f| {
-            f.windows[3].complete = true;
             f.windows[3].tps = Some(1e6);
+            true
+        }),
+        ("that a window is younger than its length", |f| {
+            f.windows[4].complete ^= true;
             true
         }),
         ("a percentile", |f| {

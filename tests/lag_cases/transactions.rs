@@ -26,7 +26,8 @@ fn transactional() {
     world.committed = Some(world.end() - 1);
     let idle = |w: &mut World| w.run(30, 0.0, |_| {});
     let seen = watch(&mut Monitor::new(true), &mut world, 8, idle);
-    assert_eq!((seen.known, seen.states[0], seen.states[7]), (8, "OK", "IDLE"), "{seen:?}");
+    // A minute after the last of them the log is idle: no survey says anything else.
+    assert_eq!((seen.known, &seen.states[..2], &seen.states[2..]), (8, &["OK"; 2][..], &["IDLE"; 6][..]), "{seen:?}");
     // Without the right to read it cannot be told from a message: neither an alarm nor a number.
     let mut world = World::new();
     transactions(&mut world, 401, 1_000);
@@ -103,4 +104,22 @@ fn an_aborted_tail_is_no_backlog() {
         w.now += 400;
     });
     assert_eq!(seen.states[39], "STALLED", "{seen:?}");
+}
+
+#[test]
+fn what_stalled_before_we_were_restarted_has_stalled_after_it() {
+    // For minutes one transaction after the other is aborted, then nothing more comes; the group does not move.
+    let (mut world, mut monitor) = caught_up_before_aborted(false);
+    let goes_on = |w: &mut World| {
+        aborted(w);
+        w.now += 9_800;
+    };
+    let idle = |w: &mut World| w.run(POLL, 0.0, |_| {});
+    watch(&mut monitor, &mut world, 40, goes_on);
+    let seen = watch(&mut monitor, &mut world, 10, idle);
+    assert_eq!(seen.states, ["STALLED"; 10], "{seen:?}");
+    // Nobody can say any more when it arrived but by what was stored.
+    let seen = watch(&mut monitor.restarted(false), &mut world, 10, idle);
+    assert!(seen.states[..3].iter().all(|s| matches!(*s, "WARMING" | "LAGGING")), "too early to judge: {seen:?}");
+    assert_eq!(seen.states[3..], ["STALLED"; 7], "{seen:?}");
 }

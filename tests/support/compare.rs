@@ -294,9 +294,11 @@ pub fn flow(name: &str, shown: &Shown, expected: &FlowExpected, out: &mut Differ
 }
 
 fn window_of(name: &str, shown: &ShownWindow, expected: &FlowExpected, (from, to): (i64, i64), out: &mut Differences) {
-    if shown.complete {
-        out.check(|| format!("{name} span"), &shown.span, &Some((from * MICROS_PER_SECOND, to * MICROS_PER_SECOND)));
-    }
+    // While the state is younger than the window, it begins with the first event.
+    let first = expected.first_second().unwrap_or(from);
+    out.check(|| format!("{name} complete"), &shown.complete, &(first <= from));
+    let begin = from.max(first).min(to);
+    out.check(|| format!("{name} span"), &shown.span, &Some((begin * MICROS_PER_SECOND, to * MICROS_PER_SECOND)));
     let mut ended = [0u64; 5];
     let mut latencies: BTreeMap<&str, Vec<(i64, Clock)>> = BTreeMap::new();
     let (mut recovered, mut events) = (0, 0);
@@ -315,8 +317,8 @@ fn window_of(name: &str, shown: &ShownWindow, expected: &FlowExpected, (from, to
     if let Some(number) = shown.recovered {
         out.check(|| format!("{name} recovered"), &number, &recovered);
     }
-    if shown.complete {
-        let per_second = |n: u64| n as f64 / (to - from) as f64;
+    if begin < to {
+        let per_second = |n: u64| n as f64 / (to - begin) as f64;
         for (what, rate, wanted) in [("tps", shown.rates.0, ended.iter().sum()), ("events/s", shown.rates.1, events)] {
             if expected.doubtful > 0 && what == "tps" {
                 continue;

@@ -81,7 +81,7 @@ pub struct Life<'w> {
 
 /// The configuration of a world.
 pub fn config(world: &Workload) -> EngineConfig {
-    EngineConfig { flows: world.flows.clone(), limits: Limits::default(), seed: 7 }
+    EngineConfig { flows: world.flows.clone(), limits: Limits::default(), seed: 7, ..EngineConfig::default() }
 }
 
 impl<'w> Life<'w> {

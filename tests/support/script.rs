@@ -15,10 +15,12 @@ pub const LONG_OVER: &str = "a transaction that was long over began anew while i
 pub fn feed(engine: &mut Engine, input: &Input) {
     match input {
         Input::Open(open) => engine.open(open),
+        Input::Announced(cluster) => engine.announced(cluster),
         Input::Batch(batch) => engine.apply(batch),
         Input::Tail(tail) => engine.tail(tail),
         Input::State(source, state, at) => engine.state(source, state, *at),
         Input::Gap(source, from, to, at) => engine.gap(source, *from, *to, *at),
+        Input::Cut(cut) => engine.cut(cut),
         Input::Tick(_) | Input::Checkpoint | Input::Asked => {}
     }
 }

@@ -72,7 +72,7 @@ impl Story {
     }
 
     fn config(world: &Workload) -> EngineConfig {
-        EngineConfig { flows: world.flows.clone(), limits: Limits::default(), seed: 1 }
+        EngineConfig { flows: world.flows.clone(), limits: Limits::default(), seed: 1, ..EngineConfig::default() }
     }
 
     /// A partition with these records, in this order; its number.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::sg::model::{GroupPhase, GroupProtocol, Timestamp};
 use super::super::sg::snapshot::{
-    AgeMethod, Confidence, DlqBoard, DlqStream, DlqWindow, FoundBy, GroupView, LagBoard, LagCluster, LagRow, LagState,
-    LetterView, PartitionTrouble, Reason, ToldLag, WINDOWS,
+    AgeMethod, Burrow, Confidence, DlqBoard, DlqStream, DlqWindow, FoundBy, GroupView, LagBoard, LagCluster, LagRow,
+    LagState, LetterView, PartitionTrouble, Reason, ToldLag, WINDOWS,
 };
 
 /// One group of a made-up board.
@@ -99,13 +99,12 @@ fn row(m: &Made, stream: &str, partition: u32, now: Timestamp) -> LagRow {
     LagRow {
         stream: stream.into(),
         partition,
-        committed: if m.state == LagState::NeverCommitted { None } else { committed.filter(|_| known) },
-        start: known.then_some(38_000_000),
-        end: known.then_some(end),
-        lag_messages: lag,
-        readable: lag.map(i64::unsigned_abs),
-        next_unread_age_seconds: if bad { m.age } else { lag.map(|_| 0.0) },
-        age_bounds: m.bounds.filter(|_| bad),
+        committed: committed.filter(|_| known && m.state != LagState::NeverCommitted).into(),
+        start: known.then_some(38_000_000).into(),
+        end: known.then_some(end).into(),
+        readable: lag.map(i64::unsigned_abs).into(),
+        next_unread_age_seconds: if bad { m.age } else { lag.map(|_| 0.0) }.into(),
+        bounds: [m.bounds.filter(|_| bad).map(|b| b.0).into(), m.bounds.filter(|_| bad).map(|b| b.1).into()],
         method: match (unread && bad, m.age, m.bounds) {
             (false, ..) if lag.is_some() => AgeMethod::CaughtUp,
             (true, Some(_), _) => AgeMethod::Index,
@@ -118,12 +117,12 @@ fn row(m: &Made, stream: &str, partition: u32, now: Timestamp) -> LagRow {
             (None, Some(_)) => Confidence::Rough,
             _ => Confidence::None,
         },
-        drain_seconds: (m.state == LagState::Rewound && bad).then_some(94.0),
-        commit_rate: known.then_some(if m.state >= LagState::Stopped { 0.0 } else { 31.4 }),
+        drain_seconds: (m.state == LagState::Rewound && bad).then_some(94.0).into(),
+        commit_rate: known.then_some(if m.state >= LagState::Stopped { 0.0 } else { 31.4 }).into(),
         state: if bad { m.state } else { LagState::Ok },
         reason: Reason { key: if bad { m.key } else { "lag.reason.caught_up" }, numbers: m.numbers },
         burrow: burrow(m.state, bad),
-        samples: (0..6)
+        seen: (0..6)
             .map(|i| (50 - i * 10, end - 12_000 + u64::from(i) * 20, end - 600 + u64::from(i) * 120))
             .collect::<Vec<_>>()
             .into(),
@@ -134,15 +133,15 @@ fn row(m: &Made, stream: &str, partition: u32, now: Timestamp) -> LagRow {
     }
 }
 
-const fn burrow(state: LagState, bad: bool) -> &'static str {
+const fn burrow(state: LagState, bad: bool) -> Burrow {
     match state {
-        _ if !bad => "OK",
-        LagState::Stalled => "STALL",
-        LagState::Stopped | LagState::Abandoned => "STOP",
-        LagState::Rewound => "REWIND",
-        LagState::Lagging | LagState::Lost => "WARN",
-        LagState::Unknown | LagState::NeverCommitted => "NOTFOUND",
-        _ => "OK",
+        _ if !bad => Burrow::Ok,
+        LagState::Stalled => Burrow::Stall,
+        LagState::Stopped | LagState::Abandoned => Burrow::Stop,
+        LagState::Rewound => Burrow::Rewind,
+        LagState::Lagging | LagState::Lost => Burrow::Warn,
+        LagState::Unknown | LagState::NeverCommitted => Burrow::NotFound,
+        _ => Burrow::Ok,
     }
 }
 
@@ -164,7 +163,7 @@ fn group(m: &Made, name: &str, stream: &str, partitions: u32, now: Timestamp) ->
         unknown_partitions: if m.lag.is_none() { partitions } else { 0 },
         next_unread_age_seconds: m.age,
         drain_seconds: (m.state == LagState::Rewound).then_some(94.0),
-        commit_rate: rows.iter().filter_map(|r| r.commit_rate).reduce(|a, b| a + b),
+        commit_rate: rows.iter().filter_map(|r| r.commit_rate.get()).reduce(|a, b| a + b),
         lost_messages: if m.state == LagState::Lost { 48_120 } else { 0 },
         trend: (0..60_u8).map(|i| (m.trend)(f32::from(i) / 59.0)).collect(),
         as_of: now.plus(-1_200_000),

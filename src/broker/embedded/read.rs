@@ -138,7 +138,9 @@ impl Run {
                 }
                 self.health.streams.push(stream.name.to_string());
             }
-            self.settled = true;
+            if !std::mem::replace(&mut self.settled, true) {
+                self.send(Input::Announced(Arc::clone(&self.context.cluster)))?;
+            }
             self.tell_health();
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::partition::Partition;
 use super::read::HungUp;
 use crate::broker::{DecodeSample, ReadContext, preview};
 use crate::decode::{BatchBuilder, Decoder, Header, Record, Undecodable};
-use crate::model::{Input, SourceKey, SourceState, Tail, Timestamp};
+use crate::model::{Input, LogCut, SourceKey, SourceState, Tail, Timestamp};
 
 /// Headers that are handed on without allocating; events have one or two.
 const FEW_HEADERS: usize = 8;
@@ -134,7 +134,8 @@ impl Source {
     fn cut_to(&mut self, end: u64, context: &ReadContext) -> Result<(), HungUp> {
         let SourceKey { stream, partition, .. } = &*self.key;
         tracing::warn!(%stream, partition, next = self.cursor.next(), end, "the log was cut: reading goes on at its end");
-        context.out.send(Input::Gap(Arc::clone(&self.key), end, end, (context.now)())).map_err(|_| HungUp)?;
+        let cut = LogCut { source: Arc::clone(&self.key), next: end, known: true };
+        context.out.send(Input::Cut(cut)).map_err(|_| HungUp)?;
         self.cursor = Cursor::new(Arc::clone(&self.partition), end);
         Ok(())
     }

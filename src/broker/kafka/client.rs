@@ -8,8 +8,10 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use super::ffi::Client;
+use super::property::OUR_PROPERTIES;
 
 /// How to reach one Kafka cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,24 +21,6 @@ pub struct KafkaConfig {
     /// `[cluster.properties]`: handed to librdkafka as they are.
     pub properties: BTreeMap<String, String>,
 }
-
-/// Properties that only we set, and the promise that would break.
-const OURS: [(&str, &str); 14] = [
-    ("bootstrap.servers", "say bootstrap_servers of the cluster instead"),
-    ("metadata.broker.list", "say bootstrap_servers of the cluster instead"),
-    ("group.id", "we join no consumer group"),
-    ("group.instance.id", "we join no consumer group"),
-    ("group.protocol", "we join no consumer group"),
-    ("enable.auto.commit", "we commit nothing to the broker"),
-    ("auto.commit.enable", "we commit nothing to the broker"),
-    ("enable.auto.offset.store", "we commit nothing to the broker"),
-    ("auto.offset.reset", "a lost position is a gap that must be shown"),
-    ("isolation.level", "aborted transactions never count"),
-    ("enable.partition.eof", "the end of a log is confirmed by it"),
-    ("transactional.id", "we write outside of transactions"),
-    ("enable.idempotence", "what we write is written once"),
-    ("acks", "only what all replicas hold is acknowledged"),
-];
 
 /// Bytes of fetched records held at once, over all partitions, after decompression; overshot by a fetch each.
 const QUEUED_BYTES: u32 = 6 << 20;
@@ -57,12 +41,12 @@ impl KafkaConfig {
         if self.bootstrap_servers.trim().is_empty() {
             return Err("bootstrap_servers is empty: say host:port".to_owned());
         }
-        for (name, why) in OURS {
+        for (name, why) in OUR_PROPERTIES {
             if self.properties.contains_key(name) {
                 return Err(format!("property {name:?} cannot be set: {why}"));
             }
         }
-        self.base().create_native_config().map(drop).map_err(|error| error.to_string())
+        self.base().create_native_config().map(drop).map_err(|error| without_value(&error))
     }
 
     fn base(&self) -> ClientConfig {
@@ -104,7 +88,7 @@ impl KafkaConfig {
                 config.set(name, value.to_string());
             }
         }
-        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| without_value(&error))
     }
 
     /// The settings of a client that commits for a group without joining it.
@@ -123,7 +107,7 @@ impl KafkaConfig {
         let mut config = self.base();
         config.set("group.id", "streamgauge-observer").set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false").set("allow.auto.create.topics", "false");
-        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| without_value(&error))
     }
 
     /// A client that reads what a group of that name committed; it joins nothing.
@@ -132,7 +116,7 @@ impl KafkaConfig {
         config.set("group.id", name).set("allow.auto.create.topics", "false");
         config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         config.set("isolation.level", "read_committed"); // positions of a transaction that is being ended are waited for
-        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| error.to_string())
+        config.create_with_context(Events::default()).map(Arc::new).map_err(|error| without_value(&error))
     }
 
     /// The settings of a producer of transactions under a name.
@@ -171,6 +155,17 @@ impl KafkaConfig {
             }
         }
         config
+    }
+}
+
+/// Why there is no client. Values are left out: what is said under a name that was mistyped may be a secret.
+pub(super) fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+            format!("there is no property {name:?}")
+        }
+        KafkaError::ClientConfig(_, _, name, _) => format!("property {name:?} does not take its value"),
+        error => error.to_string(),
     }
 }
 
@@ -234,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_property_that_would_break_a_promise_is_refused_with_its_name() {
-        for (name, why) in OURS {
+        for (name, why) in OUR_PROPERTIES {
             let error = with(name, "x").check().unwrap_err();
             assert!(error.contains(name) && error.contains(why), "{error}");
         }
@@ -242,9 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_property_is_refused_in_the_clients_words() {
-        let error = with("no.such.property", "1").check().unwrap_err();
-        assert!(error.contains("no.such.property"), "{error}");
+    fn a_property_that_is_refused_is_named_without_its_value() {
+        for (name, what) in [("sasl.psswrd", "there is no property"), ("security.protocol", "does not take its value")]
+        {
+            let error = with(name, "hunter2").check().unwrap_err();
+            assert!(error.contains(name) && error.contains(what) && !error.contains("hunter2"), "{error}");
+        }
         assert_eq!(with("security.protocol", "plaintext").check(), Ok(()));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::KafkaConfig;
+use super::client::{KafkaConfig, without_value};
 use crate::broker::{Commit, MoveError};
 
 /// Groups at once: each has a client with its threads and connections.
@@ -33,7 +33,7 @@ impl Commit for KafkaCommit {
                 return Err(MoveError::Refused(format!("at most {GROUPS} groups commit through us")));
             }
             let made = self.config.committer(group, client).create();
-            let made: BaseConsumer = made.map_err(|error| MoveError::Refused(error.to_string()))?;
+            let made: BaseConsumer = made.map_err(|error| MoveError::Refused(without_value(&error)))?;
             self.clients.insert(group.to_owned(), made);
         }
         let mut list = TopicPartitionList::with_capacity(positions.len());

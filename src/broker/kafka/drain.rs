@@ -39,12 +39,6 @@ pub(super) fn drain(
                 break;
             }
             // The fetch stands at the end: what lies between is holes (markers, aborted or compacted records).
-            // A marker may be of a later epoch than the last record, and does not say of which.
-            if offset > Some(to) {
-                send(slot, builder, context, to, observed)?;
-                builder.refill(&context.spares);
-                slot.leader_epoch = -1;
-            }
             (to, end) = (to.max(offset.unwrap_or(to)), offset);
             continue;
         }
@@ -63,7 +57,7 @@ pub(super) fn drain(
             sample(slot, context, message, undecodable, observed);
         }
         to = position + 1;
-        slot.leader_epoch = message.leader_epoch();
+        (slot.records_to, slot.leader_epoch) = (to, message.leader_epoch());
         slot.frontier = slot.frontier.max(millis);
         if builder.is_full() {
             send(slot, builder, context, to, observed)?;

@@ -27,7 +27,7 @@ mod message;
 mod properties;
 
 use super::client::Events;
-pub(super) use answer::{Answer, ConfigOf, ConfigsOf, OffsetOf, TopicFound, TopicOf};
+pub(super) use answer::{Answer, ConfigOf, ConfigsOf, May, OffsetOf, TopicFound, TopicOf};
 pub(super) use group::{CommittedOf, MembersOf};
 pub(super) use message::{Header, Message, Messages, Room};
 pub(super) use properties::properties;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`KafkaConfig`] (`client`) | clients: which settings are ours, which are the user's; `property`: what is wrong with one |
 //! | `read` | the reader and its loop; `drain`: messages to batches; `order`: whose turn it is |
-//! | `topics` | which topics there are; `discover`: which partitions, and where each begins |
+//! | `topics` | which topics there are; `absent`: which are not there; `discover`: which partitions, and where each begins |
 //! | `survey` | where logs stand; `cut`: where they were cut; `ask`: in rounds; `slot`: one partition's life; `health`: of the cluster |
 //! | `write` | acknowledged appends |
 //! | `commit` | positions of the demo's groups |
@@ -17,6 +17,7 @@
 //!
 //! No type of the client library leaves this folder.
 
+mod absent;
 mod ask;
 mod client;
 mod commit;
@@ -44,7 +45,7 @@ pub use commit::KafkaCommit;
 pub use inspect::KafkaInspect;
 pub use mover::KafkaMove;
 pub use observe::{KafkaObserve, Watched};
-pub use property::{PropertyFault, property_fault};
+pub use property::{OUR_PROPERTIES, PropertyFault, property_fault};
 pub use read::KafkaRead;
 pub use tail::KafkaTail;
 pub use write::KafkaWrite;

@@ -15,7 +15,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{Events, KafkaConfig};
+use super::client::{Events, KafkaConfig, without_value};
 use super::ffi::Client;
 use super::write::refused;
 use crate::broker::{Move, MoveError, NewRecord, Outgoing};
@@ -116,8 +116,9 @@ impl KafkaMove {
         }
         if self.producer.is_none() {
             let config = self.config.mover(&self.name, ACKNOWLEDGE, self.alone);
-            let producer: BaseProducer<Said> =
-                config.create_with_context(self.said.clone()).map_err(|error| MoveError::Refused(error.to_string()))?;
+            let producer: BaseProducer<Said> = config
+                .create_with_context(self.said.clone())
+                .map_err(|error| MoveError::Refused(without_value(&error)))?;
             let made = producer.init_transactions(left(until));
             self.producer = Some(producer);
             if let Err(error) = made {

@@ -1,4 +1,5 @@
-//! Single properties of the client library: whether there is one of this name, and whether it takes this value.
+//! Single properties of the client library: which are ours, whether there is one of this name, and whether it takes
+//! this value.
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -14,6 +15,24 @@ pub enum PropertyFault {
     /// It does not take this value: the library's words, which may contain the value.
     Value(String),
 }
+
+/// Properties that only we set, and the promise that would break.
+pub const OUR_PROPERTIES: [(&str, &str); 14] = [
+    ("bootstrap.servers", "say bootstrap_servers of the cluster instead"),
+    ("metadata.broker.list", "say bootstrap_servers of the cluster instead"),
+    ("group.id", "we join no consumer group"),
+    ("group.instance.id", "we join no consumer group"),
+    ("group.protocol", "we join no consumer group"),
+    ("enable.auto.commit", "we commit nothing to the broker"),
+    ("auto.commit.enable", "we commit nothing to the broker"),
+    ("enable.auto.offset.store", "we commit nothing to the broker"),
+    ("auto.offset.reset", "a lost position is a gap that must be shown"),
+    ("isolation.level", "aborted transactions never count"),
+    ("enable.partition.eof", "the end of a log is confirmed by it"),
+    ("transactional.id", "we write outside of transactions"),
+    ("enable.idempotence", "what we write is written once"),
+    ("acks", "only what all replicas hold is acknowledged"),
+];
 
 /// Properties without a value of their own, which the library does not list: those that reach a guarded cluster.
 const UNLISTED: [&str; 20] = [

@@ -100,6 +100,8 @@ pub(super) struct Reader {
     pub(super) answers: Queue,
     pub(super) client: Client,
     pub(super) surveyed: Option<Instant>,
+    /// The engine was told that all partitions are open.
+    pub(super) announced: bool,
     ready: Vec<usize>,
     room: Room,
     builder: BatchBuilder,
@@ -128,6 +130,7 @@ impl Reader {
             answers,
             client,
             surveyed: None,
+            announced: false,
             ready: Vec::new(),
             room: Room::new(BATCH_EVENTS),
             builder: BatchBuilder::new(),

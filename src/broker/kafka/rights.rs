@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rdkafka::consumer::Consumer as _;
 
-use super::ffi::{Answer, Client, Code, Fault, Queue, TopicOf};
+use super::ffi::{Answer, Client, Code, Fault, May, Queue, TopicOf};
 use super::inspect::{KafkaInspect, finding, left};
 use crate::broker::{Finding, Wants};
 use crate::dlq::OWN_PREFIX;
@@ -127,19 +127,10 @@ impl KafkaInspect {
             Ok(topics) => topics,
             Err(words) => return finding(what, None, words, ""),
         };
-        let theirs = topics.iter().filter(|of| of.found.as_ref().is_ok_and(|found| !found.internal));
-        let (read, unread): (Vec<&TopicOf>, Vec<&TopicOf>) =
-            theirs.partition(|of| of.found.as_ref().is_ok_and(|found| found.may.is_none_or(|may| may.read)));
-        if unread.is_empty() {
-            return finding(what, Some(true), format!("{} topics, all may be read", read.len()), "");
-        }
-        let detail = format!(
-            "{} of {} topics may not be read: ages of what waits there are less exact",
-            unread.len(),
-            read.len() + unread.len()
-        );
-        let resource: String = unread.iter().take(NAMED).map(|of| format!(" --topic '{}'", of.name)).collect();
-        finding(what, Some(false), detail, self.grant_on(resource.trim_start(), &["Read"]))
+        let (ok, detail, unread) = may_be_read(&topics);
+        let resource: String = unread.iter().take(NAMED).map(|name| format!(" --topic '{name}'")).collect();
+        let mend = if unread.is_empty() { String::new() } else { self.grant_on(resource.trim_start(), &["Read"]) };
+        finding(what, ok, detail, mend)
     }
 
     fn redrives(&self, wants: &Wants, asking: &Asking, say: &mut dyn FnMut(Finding)) {
@@ -197,5 +188,64 @@ impl KafkaInspect {
                 self.grant_on(&prefixed("transactional-id", REDRIVES), &["Write", "Describe"]),
             ));
         }
+    }
+}
+
+/// Whether all topics of others may be read, in words, and those that may not. What the broker does not say is unknown.
+fn may_be_read(topics: &[TopicOf]) -> (Option<bool>, String, Vec<&str>) {
+    let (mut all, mut untold, mut unread) = (0, 0, Vec::new());
+    for of in topics {
+        let Ok(found) = of.found.as_ref().map(|found| (found.internal, found.may)) else { continue };
+        match found {
+            (true, _) => continue,
+            (false, None) => untold += 1,
+            (false, Some(May { read: true, .. })) => {}
+            (false, Some(_)) => unread.push(of.name.as_str()),
+        }
+        all += 1;
+    }
+    let mut said = Vec::new();
+    if !unread.is_empty() {
+        said.push(format!("{} of {all} topics may not be read: ages of what waits there are less exact", unread.len()));
+    }
+    if untold > 0 {
+        said.push(format!("the broker does not say of {untold} of {all} topics whether they may be read"));
+    }
+    match (unread.is_empty(), untold) {
+        (true, 0) => (Some(true), format!("{all} topics, all may be read"), unread),
+        (true, _) => (None, said.join("; "), unread),
+        (false, _) => (Some(false), said.join("; "), unread),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::kafka::ffi::TopicFound;
+
+    fn topic(name: &str, internal: bool, read: Option<bool>) -> TopicOf {
+        let may = read.map(|read| May { read, write: false, describe_configs: false });
+        let (id, leaderless, brokers) = (String::new(), Vec::new(), Vec::new());
+        TopicOf {
+            name: name.to_owned(),
+            found: Ok(TopicFound { id, internal, partitions: 1, leaderless, brokers, may }),
+        }
+    }
+
+    #[test]
+    fn what_the_broker_does_not_say_is_not_taken_for_a_right() {
+        let (yes, no, untold) = (Some(true), Some(false), None);
+        let say = |rights: &[Option<bool>]| {
+            let mut topics: Vec<_> =
+                rights.iter().enumerate().map(|(n, may)| topic(&format!("t{n}"), false, *may)).collect();
+            topics.push(topic("__consumer_offsets", true, no));
+            let (ok, detail, unread) = may_be_read(&topics);
+            (ok, detail, unread.len())
+        };
+        assert_eq!(say(&[yes, yes]), (Some(true), "2 topics, all may be read".to_owned(), 0));
+        let words = "the broker does not say of 1 of 2 topics whether they may be read";
+        assert_eq!(say(&[yes, untold]), (None, words.to_owned(), 0));
+        let both = format!("1 of 2 topics may not be read: ages of what waits there are less exact; {words}");
+        assert_eq!(say(&[no, untold]), (Some(false), both, 1));
     }
 }

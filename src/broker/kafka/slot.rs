@@ -75,7 +75,9 @@ pub(super) struct Slot {
     /// Everything below it was sent.
     pub next: u64,
     pub log_start: u64,
-    /// Of the record before `next`; -1 unknown: then nobody can tell whether the log was cut and has grown again.
+    /// Behind the last record: up to `next` lie holes, if anything.
+    pub records_to: u64,
+    /// Of the record before `records_to`; -1 unknown: then nobody can tell whether the log was cut and has grown again.
     pub leader_epoch: i32,
     /// The log was cut: what its new leader has of what we read.
     pub cut: Option<Cut>,
@@ -108,6 +110,7 @@ impl Slot {
             phase: Phase::Resolving(begin),
             queue: None,
             next: 0,
+            records_to: 0,
             log_start: 0,
             leader_epoch: -1,
             cut: None,
@@ -132,11 +135,13 @@ impl Slot {
         let (next, began) = match begin {
             Begin::Known { next, leader_epoch, began } => {
                 self.leader_epoch = leader_epoch;
-                if next > end {
+                // The end is that of committed records. Where it went back because markers of transactions were lost,
+                // what was read is there all the same: only the epoch tells, as soon as it is read again.
+                if next > end && leader_epoch < 0 {
                     let SourceKey { stream, partition, .. } = &*self.source;
                     tracing::warn!(%stream, partition, next, end, "the log is shorter than what was read: reading goes on at its end");
                 }
-                (next.min(end), began)
+                (if leader_epoch < 0 { next.min(end) } else { next }, began)
             }
             Begin::First(Start::Latest) => (end, Began::Middle(at)),
             Begin::First(Start::Earliest) => (log_start, Began::Beginning),
@@ -151,7 +156,8 @@ impl Slot {
             }
             Begin::Zero => (0, Began::Beginning),
         };
-        (self.next, self.log_start, self.phase) = (next.max(log_start), log_start, Phase::Opened);
+        self.go_on(next.max(log_start), if next < log_start { -1 } else { self.leader_epoch });
+        (self.log_start, self.phase) = (log_start, Phase::Opened);
         Some(SourceOpen {
             source: Arc::clone(&self.source),
             incarnation: self.stream.incarnation.clone(),
@@ -162,6 +168,16 @@ impl Slot {
             append_time: self.stream.append_time,
             at,
         })
+    }
+
+    /// Reading goes on at `next`; the record before it has this epoch.
+    pub(super) fn go_on(&mut self, next: u64, leader_epoch: i32) {
+        (self.next, self.records_to, self.leader_epoch) = (next, next, leader_epoch);
+    }
+
+    /// The epoch with which `next` can be compared with a leader's: a hole before it has none of its own.
+    pub(super) fn epoch_of_next(&self) -> i32 {
+        if self.next == self.records_to { self.leader_epoch } else { -1 }
     }
 
     /// Where it stands beside the others.
@@ -188,5 +204,38 @@ impl Slot {
     /// Something was fetched.
     pub(super) fn fetched(&mut self, now: Instant) {
         (self.heard, self.pause, self.troubled) = (now, RETRY.0, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Format, Limits};
+
+    #[test]
+    fn an_end_before_our_position_is_believed_only_where_no_epoch_can_tell() {
+        let stream = Stream {
+            incarnation: "c/t".into(),
+            topic: c"orders".into(),
+            decoder: Decoder::new(&Format::Auto, &Limits::default(), "orders"),
+            role: Role::Events,
+            append_time: false,
+        };
+        let (stream, now) = (Arc::new(stream), Instant::now());
+        let key = SourceKey { cluster: "main".into(), stream: "orders".into(), generation: 0, partition: 0 };
+        let stand = |begin, end| Stand { begin: Some(Ok(begin)), end: Some(Ok(end)), timed: None };
+        let open = |leader_epoch, stand: Stand| {
+            let begin = Begin::Known { next: 100, leader_epoch, began: Began::Beginning };
+            let mut slot = Slot::new(Arc::new(key.clone()), Arc::clone(&stream), begin, now);
+            let open = slot.open(begin, &stand, Timestamp(0)).expect("all is known");
+            (open.next, open.log_start, slot.next, slot.epoch_of_next())
+        };
+        assert_eq!(open(-1, stand(0, 50)), (50, 0, 50, -1));
+        assert_eq!(open(3, stand(0, 50)), (100, 0, 100, 3));
+        assert_eq!(
+            open(3, stand(120, 150)),
+            (100, 120, 120, -1),
+            "what lies before the log's begin has no epoch there"
+        );
     }
 }

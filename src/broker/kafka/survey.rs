@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 
 use super::ask::{Subject, Told, Wish};
-use super::cut::Cut;
+use super::cut::{Onward, onward};
 use super::discover::Begin;
 use super::drain::{self, Gone};
 use super::ffi::{self, Fault, Queue};
 use super::read::Reader;
 use super::slot::{CONFIRM, LOOK_AT_START, Phase, SILENT, Slot};
-use crate::model::{Input, SourceKey, SourceState, Start};
+use crate::model::{Input, LogCut, SourceKey, SourceState, Start};
 
 /// How often the survey looks what is due.
 const EVERY: Duration = Duration::from_millis(20);
@@ -29,7 +29,20 @@ impl Reader {
         self.ask_topics(now);
         self.ask_offsets(now);
         self.begin_reading(now);
+        self.announce()?;
         self.notice_silence(now)
+    }
+
+    /// Says once that every partition that was there at our start has been opened: until then nobody can know how old
+    /// the records are that are still to come.
+    fn announce(&mut self) -> Result<(), Gone> {
+        let resolving = |slot: &Slot| matches!(slot.phase, Phase::Resolving(_));
+        if self.announced || !self.all_found() || self.slots.iter().flatten().any(|slot| resolving(slot)) {
+            return Ok(());
+        }
+        self.announced = true;
+        self.context.out.send(Input::Announced(Arc::clone(&self.context.cluster)))?;
+        Ok(())
     }
 
     fn ask_offsets(&mut self, now: Instant) {
@@ -133,29 +146,23 @@ impl Reader {
     fn regain(&mut self, index: usize, begin: u64, end: u64) -> Result<(), Gone> {
         let Some(slot) = self.slots[index].as_deref_mut() else { return Ok(()) };
         let SourceKey { stream, partition, .. } = &*slot.source;
-        let to = if begin > slot.next {
-            tracing::warn!(%stream, partition, from = slot.next, to = begin, "records expired before they were read");
-            slot.leader_epoch = -1;
-            Some((slot.next, begin))
-        } else if let Some(cut) = slot.cut {
-            // Where nobody knows how much is left, all of it is read again: what has counted is recognised by its id.
-            let (to, epoch) = if let Cut::To(to, epoch) = cut { (to, epoch) } else { (begin, -1) };
-            slot.leader_epoch = if to < begin { -1 } else { epoch };
-            let to = to.clamp(begin, end.max(begin)).min(slot.next);
-            tracing::warn!(%stream, partition, next = slot.next, to, end, "the log was cut: it is read again from there");
-            Some((to, to))
-        } else if end < slot.next {
-            // Its epoch stays: whether the log was cut before its end is told as soon as it is read again.
-            tracing::warn!(%stream, partition, next = slot.next, end, "the log was cut: reading goes on at its end");
-            Some((end, end))
-        } else {
-            None
-        };
-        (slot.log_start, slot.phase, slot.cut) = (begin, Phase::Opened, None);
-        if let Some((from, to)) = to {
-            slot.next = to;
-            self.context.out.send(Input::Gap(Arc::clone(&slot.source), from, to, (self.context.now)()))?;
+        let (from, cut) = (slot.next, slot.cut.take());
+        match onward(from, (slot.records_to, slot.leader_epoch), cut, (begin, end)) {
+            Onward::Same => {}
+            Onward::Gap(to) => {
+                tracing::warn!(%stream, partition, from, to, "records expired before they were read");
+                slot.go_on(to, -1);
+                self.context.out.send(Input::Gap(Arc::clone(&slot.source), from, to, (self.context.now)()))?;
+            }
+            Onward::Cut { next, leader_epoch, known } => {
+                if next < slot.records_to || !known {
+                    tracing::warn!(%stream, partition, from, next, end, known, "the log was cut: it is read on from `next`");
+                }
+                slot.go_on(next, leader_epoch);
+                self.context.out.send(Input::Cut(LogCut { source: Arc::clone(&slot.source), next, known }))?;
+            }
         }
+        (slot.log_start, slot.phase) = (begin, Phase::Opened);
         Ok(())
     }
 
@@ -195,7 +202,7 @@ impl Reader {
             }
             (slot.phase, slot.heard, slot.delivered, slot.ready) = (Phase::Reading, now, now, false);
             let next = i64::try_from(slot.next).unwrap_or(i64::MAX);
-            assigned.push((Arc::clone(&slot.stream.topic), slot.partition, next, slot.leader_epoch));
+            assigned.push((Arc::clone(&slot.stream.topic), slot.partition, next, slot.epoch_of_next()));
             self.wakes.wake(Some(index)); // what came before the queue had its wake function
         }
         if let Err(fault) = ffi::assign(&self.client, &assigned) {

@@ -1,6 +1,6 @@
 //! Which topics there are: listed where patterns need it, described by name, and who came, grew or went.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
+use super::absent::Absent;
 use super::ask::QUESTION;
 use super::discover::openings;
 use super::drain::Gone;
@@ -26,8 +27,6 @@ const AWAIT: Duration = Duration::from_secs(2);
 const HURRY: Duration = Duration::from_millis(500);
 /// Time to list all topics of the cluster, on a thread of its own.
 const LIST: Duration = Duration::from_secs(10);
-/// Answers in a row that must say that a topic does not exist before it is gone: a broker that just started may not know yet.
-const GONE_AFTER: u32 = 2;
 /// Tokens of the two questions that are not rounds.
 const TOPICS: usize = 1;
 const CONFIGS: usize = 2;
@@ -42,15 +41,15 @@ pub(super) struct Topics {
     told: Option<Instant>,
     cluster_id: Option<String>,
     listed: Vec<String>,
+    /// When topics were listed for the first time.
+    first_listed: Option<Instant>,
     listing: Option<Receiver<Listing>>,
     list_due: Instant,
     found: HashMap<String, TopicFound>,
     /// Whether the broker assigns record times; absent = not asked yet.
     append_time: HashMap<String, bool>,
     configs_asked: bool,
-    absent: HashMap<String, u32>,
-    /// Named streams that did not exist when we looked.
-    awaited: HashSet<String>,
+    absent: Absent,
     /// When the newest listing was asked for, when the last one that was answered, and streams that came since, with
     /// the time of the last listing without them.
     listed_at: Option<Timestamp>,
@@ -67,13 +66,13 @@ impl Topics {
             told: None,
             cluster_id: None,
             listed: Vec::new(),
+            first_listed: None,
             listing: None,
             list_due: now,
             found: HashMap::new(),
             append_time: HashMap::new(),
             configs_asked: false,
-            absent: HashMap::new(),
-            awaited: HashSet::new(),
+            absent: Absent::default(),
             listed_at: None,
             listed_before: None,
             came: HashMap::new(),
@@ -91,13 +90,11 @@ impl Topics {
         self.told > Some(at)
     }
 
-    /// Where a stream begins on first sight: `latest` means "from when we began to look for it", not "from when we
-    /// found it". What did not exist then is read whole; what was only not listed may have been hidden from us.
+    /// Where a stream begins on first sight. What was only not listed may have been hidden from us.
     fn first_start(&self, name: &str, start: Start) -> Start {
-        match (start, self.awaited.contains(name), self.came.get(name)) {
-            (Start::Latest, true, _) => Start::Earliest,
-            (Start::Latest, false, Some(unlisted)) => Start::At(*unlisted),
-            _ => start,
+        match (self.absent.first_start(name, start), self.came.get(name)) {
+            (Start::Latest, Some(unlisted)) => Start::At(*unlisted),
+            (start, _) => start,
         }
     }
 
@@ -135,6 +132,10 @@ impl Reader {
                         self.topics.hurry(now);
                     }
                     self.topics.listed_before = self.topics.listed_at;
+                    if self.topics.first_listed.is_none() {
+                        self.topics.first_listed = Some(now);
+                        self.topics.hurry(now);
+                    }
                 }
                 Ok(Err(words)) => self.health.failed(now, &words),
                 Err(TryRecvError::Disconnected) => {}
@@ -154,6 +155,18 @@ impl Reader {
                 self.topics.listing = Some(receive);
             }
         }
+    }
+
+    /// True once all topics that are wanted have been described, and have their slots.
+    pub(super) fn all_found(&self) -> bool {
+        let nothing = || self.topics.listed.is_empty() && self.wanted.exact().next().is_none();
+        let told = match (self.wanted.has_patterns(), self.topics.first_listed) {
+            (false, _) => self.topics.told.is_some(),
+            (true, None) => false,
+            (true, Some(at)) => self.topics.told_since(at) || nothing(),
+        };
+        let mut found = self.topics.found.keys().filter(|name| self.wanted.find(name).is_some());
+        told && found.all(|name| self.streams.contains_key(name))
     }
 
     pub(super) fn ask_topics(&mut self, now: Instant) {
@@ -192,20 +205,18 @@ impl Reader {
             match found {
                 Ok(found) if found.internal && !self.wanted.exact().any(|exact| exact == name) => {}
                 Ok(found) => {
-                    self.topics.absent.remove(&name);
+                    self.topics.absent.found(&name);
                     self.topics.found.insert(name, found);
                 }
                 Err(fault) if matches!(fault.code, Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                    if !self.topics.absent.missed(&name, (self.context.now)()) {
+                        self.topics.hurry(now + HURRY);
+                        continue;
+                    }
                     self.topics.notes.push(format!("no such stream: {name}"));
-                    let absent = self.topics.absent.entry(name.clone()).or_default();
-                    *absent += 1;
-                    if !self.streams.contains_key(&name) {
-                        self.topics.due = self.topics.due.min(now + AWAIT);
-                        self.topics.awaited.insert(name);
-                    } else if *absent >= GONE_AFTER {
+                    self.topics.hurry(now + AWAIT);
+                    if self.streams.contains_key(&name) {
                         self.gone(&name)?;
-                    } else {
-                        self.topics.hurry(now);
                     }
                 }
                 Err(fault) => {
@@ -214,7 +225,8 @@ impl Reader {
                 }
             }
         }
-        self.topics.absent.retain(|name, _| self.streams.contains_key(name));
+        let (wanted, streams) = (&self.wanted, &self.streams);
+        self.topics.absent.retain(|name| streams.contains_key(name) || wanted.exact().any(|exact| exact == name));
         let unknown: Vec<Arc<CStr>> = self
             .topics
             .found

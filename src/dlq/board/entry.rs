@@ -2,23 +2,57 @@
 
 use std::sync::Arc;
 
+use super::super::settled::Settled;
 use super::group::{Counting, own_group};
-use super::{Entry, Facts, REFUSED, Rules};
+use super::{Entry, Facts, Markers, REFUSED, Rules};
 use crate::model::{MICROS_PER_SECOND, Survey, Timestamp, TopicFacts};
 use crate::snapshot::DlqStream;
+
+/// Both are known, and they differ.
+fn is_another(before: &str, id: &str) -> bool {
+    !before.is_empty() && !id.is_empty() && before != id
+}
 
 impl Entry {
     pub(super) fn is_refused(&self, now: Timestamp) -> bool {
         self.refused.as_ref().is_some_and(|(at, _)| now.since(*at) < REFUSED)
     }
 
+    /// Where its markers lie. A cluster that does not tell changes nothing of what was read; another stream of that name is
+    /// read from its beginning, and all that it says was sent was sent since.
+    pub(super) fn finds(&mut self, topic: &TopicFacts) {
+        let end = topic.partitions.first().and_then(|p| p.stable_end);
+        let anew = |m: &Markers| is_another(&m.id, &topic.id) || end.is_some_and(|end| end < m.next);
+        if self.markers.as_ref().is_some_and(anew) {
+            (self.markers, self.settled, self.sent) = (None, None, Some(0));
+        }
+        let stream = || Markers { stream: Arc::clone(&topic.name), id: String::new(), end: None, next: 0 };
+        let markers = self.markers.get_or_insert_with(stream);
+        markers.end = end.or(markers.end);
+        if !topic.id.is_empty() {
+            markers.id.clone_from(&topic.id);
+        }
+    }
+
+    /// Which incarnation of the stream this is. One that is not told is the one that was: a cluster that has just lost
+    /// sight of a topic says so, and has not made it anew.
+    fn is_of(&mut self, id: &str) {
+        if id.is_empty() || self.incarnation == id {
+            return;
+        }
+        if is_another(&self.incarnation, id) {
+            self.tracked.made_anew();
+            (self.looked, self.times, self.sent) = (Default::default(), Default::default(), Some(0));
+        }
+        // Markers speak of one incarnation: those of this one were passed over.
+        self.settled = None;
+        self.markers.iter_mut().for_each(|m| m.next = 0);
+        id.clone_into(&mut self.incarnation);
+    }
+
     pub(super) fn take(&mut self, topic: &TopicFacts, counting: Counting, survey: &Survey) {
         let Counting { name, present, positions, readers } = counting;
-        if self.incarnation != topic.id && !self.incarnation.is_empty() {
-            self.tracked.made_anew();
-            (self.looked, self.times, self.settled, self.markers, self.sent) = Default::default();
-        }
-        self.incarnation.clone_from(&topic.id);
+        self.is_of(&topic.id);
         // Another group means other positions: what moved between the two was handled by nobody.
         if self.group.as_ref().is_some_and(|before| *before != name) {
             for (n, facts) in &mut self.tracked.partitions {
@@ -30,6 +64,9 @@ impl Entry {
         (self.group, self.present, self.readers) = (Some(name), present, readers);
         self.group_unknown = positions.is_err();
         self.faults.clear();
+        if topic.partitions.is_empty() {
+            self.faults.push("the cluster did not tell its partitions: the numbers are frozen".into());
+        }
         let mut as_of = None;
         for (n, p) in (0u32..).zip(&topic.partitions) {
             let (Some(start), Some(end)) = (p.start, p.end.or(p.stable_end)) else {
@@ -57,19 +94,16 @@ impl Entry {
 
     /// Copies that were sent since the last survey; what was sent before the first one is not news.
     fn redrove(&mut self) {
-        let unread = self.markers.as_ref().is_some_and(|(_, end, next)| next < end);
-        let sent = match (&self.settled, &self.markers) {
-            (Some(settled), _) => Some(settled.sent()),
-            (None, None) => Some(0),
-            (None, Some((_, end, _))) => (*end == 0).then_some(0),
-        };
-        match (self.sent, sent) {
-            (Some(before), Some(sent)) => {
-                self.tracked.redriven += sent.saturating_sub(before);
-                self.sent = Some(sent.max(before));
+        let unread = self.markers.as_ref().is_some_and(Markers::unread);
+        match (self.sent, self.settled.as_ref().map(Settled::sent)) {
+            (Some(before), Some(sent)) if before <= sent => {
+                self.tracked.redriven += sent - before;
+                self.sent = Some(sent);
             }
-            // The first reading is complete only once all that was there has been read.
-            (None, Some(sent)) if !unread => self.sent = Some(sent),
+            // The first reading is complete only once all that was there has been read. Where even then less was sent than
+            // we knew of, others made these markers: they are no news, and what follows them is.
+            (_, Some(sent)) if !unread => self.sent = Some(sent),
+            (None, None) if self.markers.as_ref().is_none_or(|m| m.end == Some(0)) => self.sent = Some(0),
             _ => {}
         }
     }

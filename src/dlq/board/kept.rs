@@ -82,6 +82,8 @@ impl Board {
         let Some(entry) = self.streams.remove(name) else { return };
         if self.kept.len() < self.rules.streams {
             self.kept.insert(Arc::clone(name), Kept { gone: true, ..entry.keep() });
+        } else {
+            self.left_out.counters += 1;
         }
     }
 

@@ -12,8 +12,8 @@ use super::breakdown::Looked;
 use super::find::{NameClass, name_class};
 use super::settled::{Settled, marker_stream};
 use super::tracked::{Facts, Tracked};
-use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp};
-use crate::snapshot::{DlqStream, FoundBy, LetterView};
+use crate::model::{MICROS_PER_SECOND, Survey, TimedPosition, Timestamp, TopicFacts};
+use crate::snapshot::{DlqLeftOut, DlqStream, FoundBy, LetterView};
 pub use group::own_group;
 use group::{counting, positions};
 use kept::Kept;
@@ -21,8 +21,8 @@ pub use rules::Rules;
 
 /// Letters asked for in one read.
 const READ: u64 = 500;
-/// Streams whose name only suggests dead letters, named on the page.
-const SUGGESTIONS: usize = 100;
+/// Streams whose name only suggests dead letters, and streams of retries, that are named: who reads more of them?
+const BESIDE: usize = 100;
 /// After a refused read a stream is left alone for so long.
 const REFUSED: i64 = 60 * MICROS_PER_SECOND;
 /// A stream whose name only suggests dead letters is looked into again after so long.
@@ -73,12 +73,30 @@ struct Entry {
     times: HashMap<u32, (u64, Option<Timestamp>)>,
     /// Letters that our redrive settled one by one; `None`: there are no markers, or they were not read yet.
     settled: Option<Settled>,
-    /// The marker stream: name, end, next position to read.
-    markers: Option<(Arc<str>, u64, u64)>,
+    /// The stream of ours that says so; `None`: there is none.
+    markers: Option<Markers>,
     /// Copies that were sent, as of the last survey; `None`: not known yet.
     sent: Option<u64>,
     /// It goes on from what was stored, and its markers were not read yet.
     waits: bool,
+}
+
+/// A stream of markers.
+#[derive(Debug)]
+struct Markers {
+    stream: Arc<str>,
+    /// Its identity; empty: not told.
+    id: String,
+    /// Its end; `None`: not told.
+    end: Option<u64>,
+    /// The next position to read.
+    next: u64,
+}
+
+impl Markers {
+    fn unread(&self) -> bool {
+        self.end.is_some_and(|end| self.next < end)
+    }
 }
 
 /// When a stream was looked into last, and its newest positions by partition.
@@ -99,7 +117,7 @@ pub struct Board {
     perhaps: BTreeMap<Arc<str>, Suggested>,
     /// Ends that can be read, by stream and partition.
     stable: HashMap<(Arc<str>, u32), u64>,
-    dropped: u64,
+    left_out: DlqLeftOut,
     answering: bool,
     at: Timestamp,
 }
@@ -117,7 +135,7 @@ impl Board {
             retry: Vec::new(),
             perhaps: BTreeMap::new(),
             stable: HashMap::new(),
-            dropped: 0,
+            left_out: DlqLeftOut::default(),
             answering: false,
             at: Timestamp(0),
         }
@@ -153,23 +171,23 @@ impl Board {
         let before = self.kept.iter().filter(|(_, k)| k.by_headers && !k.gone).map(|(n, _)| n);
         let accepted: HashSet<Arc<str>> = live.chain(before).map(Arc::clone).collect();
         let mut present: HashMap<&str, usize> = HashMap::new();
-        (self.dropped, self.retry) = (0, Vec::new());
+        self.left_out = DlqLeftOut { counters: self.left_out.counters, ..DlqLeftOut::default() };
+        self.retry.clear();
         let mut suggested = BTreeMap::new();
         for (at, topic) in survey.topics.iter().enumerate() {
             let by_headers = accepted.contains(&topic.name).then_some(FoundBy::Headers);
             match self.found(&topic.name, topic.dead_letters).or(by_headers) {
-                Some(_) if present.len() >= self.rules.streams => self.dropped += 1,
+                Some(_) if present.len() >= self.rules.streams => self.left_out.streams += 1,
                 Some(found_by) => {
                     present.insert(&topic.name, at);
                     self.claim(&topic.name).found_by = found_by;
                 }
                 None => match name_class(&topic.name) {
+                    NameClass::Retry if self.retry.len() >= BESIDE => self.left_out.retry += 1,
                     NameClass::Retry => self.retry.push(Arc::clone(&topic.name)),
-                    NameClass::Perhaps
-                        if self.rules.conventions
-                            && suggested.len() < SUGGESTIONS
-                            && !self.rules.others.contains(&*topic.name) =>
-                    {
+                    NameClass::Perhaps if !self.rules.may_hold(&topic.name) => {}
+                    NameClass::Perhaps if suggested.len() >= BESIDE => self.left_out.suggested += 1,
+                    NameClass::Perhaps => {
                         let ends = topic
                             .partitions
                             .iter()
@@ -178,7 +196,7 @@ impl Board {
                         let asked = self.perhaps.get(&topic.name).map_or(Timestamp(i64::MIN), |(at, _)| *at);
                         suggested.insert(Arc::clone(&topic.name), (asked, ends.collect()));
                     }
-                    _ => {}
+                    NameClass::Sure | NameClass::Other => {}
                 },
             }
         }
@@ -190,22 +208,16 @@ impl Board {
         }
         let positions = positions(survey, &present);
         self.stable.clear();
-        let ends: HashMap<&str, u64> = survey
-            .topics
-            .iter()
-            .filter(|t| t.name.starts_with(super::OWN_PREFIX))
-            .filter_map(|t| Some((&*t.name, t.partitions.first()?.stable_end?)))
-            .collect();
+        let ours = survey.topics.iter().filter(|t| t.name.starts_with(super::OWN_PREFIX));
+        let ours: HashMap<&str, &TopicFacts> = ours.map(|t| (&*t.name, t)).collect();
         for (name, entry) in &mut self.streams {
             let Some(at) = present.get(&**name) else { continue };
             let topic = &survey.topics[*at];
-            let marker = marker_stream(name);
-            entry.markers = ends.get_key_value(marker.as_str()).map(|(stream, end)| {
-                let next = entry.markers.as_ref().map_or(0, |(_, _, next)| *next);
-                (Arc::from(*stream), *end, next)
-            });
+            if let Some(markers) = ours.get(marker_stream(name).as_str()) {
+                entry.finds(markers);
+            }
             let counting = counting(name, &self.rules.redrive_group, survey, positions.get(at));
-            let unread = entry.markers.as_ref().is_some_and(|(_, end, next)| next < end);
+            let unread = entry.markers.as_ref().is_some_and(Markers::unread);
             entry.waits &= unread && !entry.is_refused(self.at);
             if !entry.waits {
                 entry.take(topic, counting, survey);
@@ -308,12 +320,8 @@ impl Board {
     #[must_use]
     pub fn marker_wishes(&self) -> Vec<MarkerWish> {
         let unread = |(of, e): (&Arc<str>, &Entry)| {
-            let (stream, end, next) = e.markers.as_ref()?;
-            (next < end && !e.is_refused(self.at)).then(|| MarkerWish {
-                of: Arc::clone(of),
-                stream: Arc::clone(stream),
-                from: *next,
-            })
+            let markers = e.markers.as_ref().filter(|m| m.unread() && !e.is_refused(self.at))?;
+            Some(MarkerWish { of: Arc::clone(of), stream: Arc::clone(&markers.stream), from: markers.next })
         };
         self.streams.iter().filter_map(unread).collect()
     }
@@ -325,8 +333,8 @@ impl Board {
         for (key, value) in records {
             settled.load(key, value);
         }
-        if let Some((_, _, at)) = &mut entry.markers {
-            *at = next.max(*at + 1);
+        if let Some(markers) = &mut entry.markers {
+            markers.next = next.max(markers.next + 1);
         }
     }
 
@@ -336,13 +344,13 @@ impl Board {
         self.streams.get(stream).is_some_and(|entry| entry.tracked.partitions.contains_key(&partition))
     }
 
-    /// The views, and how many streams were left out.
+    /// The views, and what was left out because of a bound.
     #[must_use]
-    pub fn views(&self) -> (Vec<Arc<DlqStream>>, u64) {
+    pub fn views(&self) -> (Vec<Arc<DlqStream>>, DlqLeftOut) {
         let view = |(name, entry): (&Arc<str>, &Entry)| {
             Arc::new(entry.view(&self.cluster, name, self.answering, self.at, &self.rules))
         };
-        (self.streams.iter().map(view).collect(), self.dropped)
+        (self.streams.iter().map(view).collect(), self.left_out)
     }
 
     /// Streams whose records wait for another try, and those whose name only suggests dead letters.

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use regex::RegexSet;
 
+use crate::dlq::{NameClass, name_class};
+
 /// What decides which streams are watched, and how.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -21,6 +23,14 @@ pub struct Rules {
     pub streams: usize,
     /// Letters looked at per stream; 0: none.
     pub letters: usize,
+}
+
+impl Rules {
+    /// Whether the headers of its records decide about a stream: its name alone does not.
+    #[must_use]
+    pub fn may_hold(&self, stream: &str) -> bool {
+        self.conventions && !self.others.contains(stream) && name_class(stream) == NameClass::Perhaps
+    }
 }
 
 impl Default for Rules {

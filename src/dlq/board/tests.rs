@@ -204,8 +204,108 @@ fn letters_are_looked_at_from_the_newest_on_and_refusals_are_told() {
 fn streams_are_bounded_and_counted() {
     let mut board = Board::new("main", Rules { streams: 2, ..Rules::default() });
     board.absorb(&survey(0, (0..5).map(|n| topic(&format!("{n}.dlq"), &[(0, 1)])).collect(), vec![]));
-    let (views, dropped) = board.views();
-    assert_eq!((views.len(), dropped), (2, 3));
+    let (views, left) = board.views();
+    assert_eq!((views.len(), left), (2, DlqLeftOut { streams: 3, ..DlqLeftOut::default() }));
+    // Each bound says by itself what it left out.
+    let mut names: Vec<String> = (0..BESIDE + 7).map(|n| format!("{n}.errors")).collect();
+    names.extend((0..BESIDE + 5).map(|n| format!("{n}-retry")));
+    names.extend((0..3).map(|n| format!("new-{n}.dlq")));
+    board.absorb(&survey(5, names.iter().map(|n| topic(n, &[(0, 1)])).collect(), vec![]));
+    assert_eq!(board.views().1, DlqLeftOut { streams: 1, suggested: 7, retry: 5, counters: 0 });
+    assert_eq!((board.beside().0.len(), board.beside().1.len()), (BESIDE, BESIDE));
+    board.absorb(&survey(10, vec![], vec![]));
+    assert_eq!(board.views().1, DlqLeftOut { counters: 2, ..DlqLeftOut::default() }, "two are remembered already");
+}
+
+#[test]
+fn a_stream_that_is_not_told_for_once_is_not_made_anew() {
+    let mut board = Board::new("main", Rules::default());
+    let group = || vec![group("streamgauge.redrive.a.dlq", &[(0, 0, 10)])];
+    let seen = |end, told: bool| {
+        let here = topic("a.dlq", &[(0, end)]);
+        let lost = TopicFacts { name: "a.dlq".into(), ..TopicFacts::default() };
+        vec![if told { here } else { lost }]
+    };
+    board.absorb(&survey(0, seen(500, true), group()));
+    board.absorb(&survey(5, seen(510, true), group()));
+    board.absorb(&survey(10, seen(0, false), group()));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.retained, v.unhandled, v.inflow_total), (Some(510), Some(500), 10), "frozen");
+    assert!(v.fault.contains("did not tell"), "{}", v.fault);
+    board.absorb(&survey(15, seen(515, true), group()));
+    let v = view(&board, "a.dlq");
+    assert_eq!((v.retained, v.inflow_total, v.expired, v.fault.as_str()), (Some(515), 15, 0, ""));
+    // Another identity behind the gap is another stream all the same.
+    board.absorb(&survey(20, seen(0, false), group()));
+    let anew = TopicFacts { id: "id-2".into(), ..topic("a.dlq", &[(0, 7)]) };
+    board.absorb(&survey(25, vec![anew], vec![]));
+    assert_eq!((view(&board, "a.dlq").inflow_total, view(&board, "a.dlq").retained), (22, Some(7)));
+}
+
+#[test]
+fn markers_that_are_not_told_for_once_are_not_read_again_and_count_once() {
+    let mut board = Board::new("main", Rules::default());
+    let ours = |markers: Option<u64>, id: &str| {
+        let partitions: Vec<_> = markers.map(|end| (0, end)).into_iter().collect();
+        TopicFacts { id: id.into(), ..topic("streamgauge.redriven.a.dlq", &partitions) }
+    };
+    let of = |second, start, ours| survey(second, vec![topic("a.dlq", &[(start, 9_000)]), ours], vec![]);
+    let numbers = |board: &Board| (view(board, "a.dlq").unhandled, view(board, "a.dlq").redriven_total);
+    let feed = |board: &mut Board, log: &mut Settled, next| {
+        let records = log.take_touched();
+        board.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), next);
+    };
+    let mut log = Settled::new("id-1");
+    board.absorb(&of(0, 0, ours(Some(0), "m-1")));
+    (0..100).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    board.absorb(&of(5, 0, ours(Some(2), "m-1")));
+    feed(&mut board, &mut log, 2);
+    board.absorb(&of(10, 0, ours(Some(2), "m-1")));
+    assert_eq!(numbers(&board), (Some(8_900), 100));
+    // Its letters expire, with the chunk that spoke of them.
+    board.absorb(&of(15, 5_000, ours(Some(2), "m-1")));
+    board.absorb(&of(20, 5_000, ours(None, "")));
+    assert!(board.marker_wishes().is_empty());
+    board.absorb(&of(25, 5_000, ours(Some(4), "m-1")));
+    assert_eq!(board.marker_wishes()[0].from, 2, "what was read is known");
+    log.mark(0, 6_000, crate::dlq::Fate::Sent);
+    feed(&mut board, &mut log, 4);
+    board.absorb(&of(30, 5_000, ours(Some(4), "m-1")));
+    assert_eq!(numbers(&board), (Some(3_999), 101));
+    // The markers are gone, and a run has made others: what they say was sent since.
+    let mut anew = Settled::new("id-1");
+    (7_000..7_003).for_each(|n| anew.mark(0, n, crate::dlq::Fate::Sent));
+    board.absorb(&of(35, 5_000, ours(Some(2), "m-2")));
+    assert_eq!(board.marker_wishes()[0].from, 0);
+    feed(&mut board, &mut anew, 2);
+    board.absorb(&of(40, 5_000, ours(Some(2), "m-2")));
+    assert_eq!(numbers(&board), (Some(3_997), 104));
+}
+
+#[test]
+fn what_is_sent_counts_over_a_restart_although_markers_were_buried_meanwhile() {
+    let topics =
+        |markers| vec![topic("a.dlq", &[(5_000, 9_000)]), topic("streamgauge.redriven.a.dlq", &[(0, markers)])];
+    let mut log = Settled::new("id-1");
+    let feed = |board: &mut Board, records: &[(Vec<u8>, Vec<u8>)], next| {
+        board.marked("a.dlq", records.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice()))), next);
+    };
+    (0..100).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let first = log.take_touched();
+    let mut before = Board::new("main", Rules::default());
+    before.absorb(&survey(0, topics(2), vec![]));
+    feed(&mut before, &first, 2);
+    before.absorb(&survey(5, topics(2), vec![]));
+    // While nobody watches, the chunk that has expired is deleted, and three more letters go.
+    (6_000..6_003).for_each(|n| log.mark(0, n, crate::dlq::Fate::Sent));
+    let left = log.take_touched();
+    let mut after = Board::new("main", Rules::default());
+    after.restore(before.unstored().into_iter().map(|(n, bytes)| (n.to_string(), bytes)));
+    let seen = survey(60, topics(4), vec![]);
+    after.absorb(&seen);
+    feed(&mut after, &left, 4);
+    after.absorb(&seen);
+    assert_eq!(view(&after, "a.dlq").redriven_total, 3, "neither swallowed nor counted twice");
 }
 
 #[test]

@@ -233,16 +233,17 @@ pub fn classify(headers: &[Header<'_>]) -> Letter {
     let ours = found.place(&OURS, End::Last).map(|_| &OURS);
     if let Some(family) = now.map(|(_, f)| f).or(ours) {
         letter.family = family.name;
-        letter.error = found.error(family);
-        letter.message = found.first_of(family.messages, MESSAGE_CHARS);
-        letter.group = found.text(family.group, End::Last, NAME_CHARS);
+        let end = family.end(End::Last);
+        letter.error = found.error(family, end);
+        letter.message = found.first_of(family.messages, end, MESSAGE_CHARS);
+        letter.group = found.text(family.group, end, NAME_CHARS);
         if family.name == "connect" && !letter.group.is_empty() {
             letter.group.insert_str(0, "connect-"); // how a sink connector calls its group
         }
-        letter.attempts = found.number(family.attempts, End::Last).and_then(|n| u64::try_from(n).ok());
-        letter.last = found.origin(family, End::Last);
+        letter.attempts = found.number(family.attempts, end).and_then(|n| u64::try_from(n).ok());
+        letter.last = found.origin(family, end);
     }
-    letter.first = ours.or(then.map(|(_, f)| f)).and_then(|family| found.origin(family, End::First));
+    letter.first = ours.or(then.map(|(_, f)| f)).and_then(|family| found.origin(family, family.end(End::First)));
     letter.first = letter.first.or_else(|| letter.last.clone());
     letter
 }
@@ -252,6 +253,18 @@ pub fn classify(headers: &[Header<'_>]) -> Letter {
 enum End {
     First,
     Last,
+}
+
+impl Family {
+    /// Where the headers of the first, or of the newest failure stand among those of this writer. SmallRye puts its own
+    /// before those that the record had; all others append.
+    fn end(&self, of: End) -> End {
+        match (self.name, of) {
+            ("smallrye", End::First) => End::Last,
+            ("smallrye", End::Last) => End::First,
+            (_, of) => of,
+        }
+    }
 }
 
 struct Found<'a>(&'a [Header<'a>]);
@@ -286,22 +299,20 @@ impl<'a> Found<'a> {
         self.find(name, end).map(|(_, value)| text(value, most)).unwrap_or_default()
     }
 
-    fn first_of(&self, names: &[&str], most: usize) -> String {
-        let mut all = names.iter().map(|name| self.text(name, End::Last, most));
+    fn first_of(&self, names: &[&str], end: End, most: usize) -> String {
+        let mut all = names.iter().map(|name| self.text(name, end, most));
         all.find(|t| !t.is_empty()).unwrap_or_default()
     }
 
-    fn error(&self, family: &Family) -> String {
-        let said = self.first_of(family.errors, CLASS_CHARS);
+    fn error(&self, family: &Family, end: End) -> String {
+        let said = self.first_of(family.errors, end, CLASS_CHARS);
         if !said.is_empty() {
-            return said;
+            // The first Kafka Streams with dead letters wrote the whole exception: its class, then its words.
+            return class(&said).unwrap_or(&said).to_owned();
         }
-        let Some((_, trace)) = self.find(family.stacktrace, End::Last) else { return said };
+        let Some((_, trace)) = self.find(family.stacktrace, end) else { return said };
         let line = trace.split(|b| *b == b'\n' || *b == b'\r').next().unwrap_or_default();
-        let class = text(line, CLASS_CHARS);
-        let class = class.split(':').next().unwrap_or_default().trim();
-        // A class, not a sentence.
-        if class.contains(char::is_whitespace) { String::new() } else { class.to_owned() }
+        class(&text(line, CLASS_CHARS)).unwrap_or_default().to_owned()
     }
 
     fn origin(&self, family: &Family, end: End) -> Option<Origin> {
@@ -315,5 +326,13 @@ impl<'a> Found<'a> {
     }
 }
 
+/// The class with which an exception begins that is written as a text; `None`: it begins with a sentence.
+fn class(exception: &str) -> Option<&str> {
+    let class = exception.split(':').next().unwrap_or_default().trim();
+    (!class.is_empty() && !class.contains(char::is_whitespace)).then_some(class)
+}
+
+#[cfg(test)]
+mod libraries;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,12 @@ use crate::model::{Limits, Outcome, Role};
 use crate::snapshot::FlowView;
 
 fn world(limits: Limits) -> World {
-    let mut w = World::with(EngineConfig { flows: vec![spec(&[], &["end"], None)], limits, seed: 1 });
+    let mut w = World::with(EngineConfig {
+        flows: vec![spec(&[], &["end"], None)],
+        limits,
+        seed: 1,
+        ..EngineConfig::default()
+    });
     w.open(&key("s", 0), Role::Events);
     w
 }

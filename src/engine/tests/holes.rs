@@ -1,7 +1,8 @@
 //! What is missing from a log, and what came late: which verdicts it touches, and what the engine owns up to.
 
 use super::world::*;
-use crate::model::{Began, DecodeReason, Kind, Outcome, Role};
+use crate::engine::{Restore, blob};
+use crate::model::{Batch, Began, DecodeReason, Kind, LogCut, Outcome, Role, SourceOpen};
 use crate::snapshot::FlowView;
 use std::sync::Arc;
 
@@ -35,6 +36,21 @@ fn a_hole_counts_only_where_the_flow_was_seen_before_the_deadline() {
             w.read(&key("t", 0), &[rec("y", "start", seen).ends(Outcome::Ok)]);
             assert_eq!(verdicts(&w.flow("f", 300.0)), expected, "seen at {seen}");
         }
+    }
+}
+
+#[test]
+fn a_hole_is_remembered_as_long_as_any_deadline_lies_ahead() {
+    let day = 86_400.0;
+    for (hole, expected) in [(20.0, (0, 1)), (-40.0, (1, 0))] {
+        let mut w = World::new(vec![spec(&[], &["end"], Some(30 * 86_400))]);
+        let s = key("s", 0);
+        w.open(&s, Role::Events);
+        w.read(&s, &[undecodable(hole), rec("x", "start", 10.0)]);
+        for days in 1..30 {
+            w.watermark(f64::from(days) * day);
+        }
+        assert_eq!(verdicts(&w.flow("f", 30.0 * day + 11.0)), expected, "hole at {hole}");
     }
 }
 
@@ -84,7 +100,7 @@ fn what_is_written_where_a_log_was_cut_is_read() {
     w.engine.apply(&batch(&s, 0, &many(0, 100)));
     w.engine.gap(&s, 40, 60, at(20.0));
     assert_eq!(w.engine.positions().sources[0].next, 100, "an old word of a gap takes nothing back");
-    w.engine.gap(&s, 80, 80, at(20.0));
+    w.engine.cut(&LogCut { source: Arc::clone(&s), next: 80, known: true });
     assert_eq!(w.engine.positions().sources[0].next, 80);
     w.engine.apply(&batch(&s, 80, &many(200, 40)));
     let snapshot = w.engine.tick(at(60.0));
@@ -115,6 +131,82 @@ fn a_log_that_was_cut_while_we_were_away_is_read_from_its_end() {
     let mut engine = w.restored();
     engine.open(&open(10));
     assert_eq!((engine.positions().sources[0].next, engine.tick(at(40.0)).flows[0].inexact.clone()), (10, None));
+}
+
+/// Ten records, then two positions without one: markers of transactions, say.
+fn ends_with_holes() -> World {
+    let mut w = two_streams();
+    let s = key("s", 0);
+    let records: Vec<_> = (0..10).map(|i| rec(&format!("t{i}"), "end", f64::from(i))).collect();
+    w.engine.apply(&Batch { to: 12, ..batch(&s, 0, &records) });
+    w.engine.apply(&Batch { to: 13, leader_epoch: -1, ..batch(&s, 12, &[]) });
+    assert_eq!(w.engine.tick(at(20.0)).sources[0].next, 13);
+    w.checkpoint();
+    w
+}
+
+#[test]
+fn a_restart_goes_on_behind_the_last_record_for_a_hole_has_no_epoch() {
+    let w = ends_with_holes();
+    let s = key("s", 0);
+    let at_restart = w.restored().positions().sources[0].clone();
+    assert_eq!((at_restart.next, at_restart.leader_epoch), (10, 1));
+    let open = |next, log_start| SourceOpen { log_start, ..opening(&s, Role::Events, next, Began::Beginning) };
+    // Where the holes were there are records now: their log was cut, and nothing of it had counted.
+    for next in [10, 11] {
+        let mut engine = w.restored();
+        engine.open(&open(next, 0));
+        engine.apply(&batch(&s, next, &[rec("a", "end", 31.0), rec("b", "end", 31.0), rec("c", "end", 31.0)]));
+        let snapshot = engine.tick(at(40.0));
+        let f = &snapshot.flows[0];
+        assert_eq!((f.totals.outcomes.ok, snapshot.sources[0].next, &f.inexact), (13, next + 3, &None));
+    }
+    // The same within a process.
+    let mut engine = w.restored();
+    engine.open(&open(10, 0));
+    engine.apply(&Batch { to: 13, ..batch(&s, 10, &[]) });
+    engine.cut(&LogCut { source: Arc::clone(&s), next: 11, known: true });
+    engine.apply(&batch(&s, 11, &[rec("a", "end", 31.0)]));
+    assert_eq!(engine.tick(at(40.0)).flows[0].totals.outcomes.ok, 11);
+    // Holes that have expired are no gap, records behind them are; the old epoch says nothing of what comes then.
+    let mut engine = w.restored();
+    engine.open(&open(10, 13));
+    let snapshot = engine.tick(at(40.0));
+    assert_eq!((snapshot.sources[0].next, snapshot.sources[0].expired, &snapshot.flows[0].inexact), (13, 0, &None));
+    engine.gap(&s, 13, 20, at(41.0));
+    let place = engine.positions().sources[0].clone();
+    assert_eq!((place.next, place.leader_epoch, engine.tick(at(42.0)).sources[0].expired), (20, -1, 7));
+}
+
+#[test]
+fn a_log_cut_nobody_knows_where_is_not_counted_twice_and_not_read_on_in_silence() {
+    let mut w = ends_with_holes();
+    let s = key("s", 0);
+    w.engine.cut(&LogCut { source: Arc::clone(&s), next: 13, known: false });
+    let place = w.engine.positions().sources[0].clone();
+    assert_eq!((place.next, place.leader_epoch), (13, -1), "the old epoch would only be refused again");
+    let old = rec("t3", "end", 3.0);
+    w.engine.apply(&batch(&s, 3, std::slice::from_ref(&old)));
+    w.engine.apply(&batch(&s, 13, &[rec("new", "end", 31.0)]));
+    let f = w.engine.tick(at(40.0)).flows[0].clone();
+    let inexact = f.inexact.as_ref().expect("something may have been missed");
+    assert_eq!((f.totals.outcomes.ok, inexact.at), (11, at(0.0)));
+    assert!(inexact.reason.contains("stream s, partition 0, was cut, nobody knows where"), "{}", inexact.reason);
+}
+
+#[test]
+fn a_store_of_the_version_before_is_read() {
+    let mut w = ends_with_holes();
+    for (key, bytes) in w.blobs.iter_mut().filter(|(key, _)| key.kind == blob::SOURCES) {
+        let added = if key.number == 0 { 10 } else { 0 };
+        assert_eq!(bytes.pop(), Some(added), "it stands behind all that the version before knows");
+    }
+    let place = w.restored().positions().sources[0].clone();
+    assert_eq!((place.next, place.leader_epoch), (13, 1));
+    let mut restore = Restore::new(w.config.clone());
+    w.blobs.values_mut().next().unwrap().truncate(3);
+    w.blobs.iter().for_each(|(key, bytes)| restore.blob(*key, bytes));
+    assert!(restore.finish().is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::rules::QUIET;
 use super::world::*;
-use crate::model::{Outcome, Role, SourceState, Tail, Timestamp};
+use crate::model::{Began, Outcome, Role, SourceState, Tail, Timestamp};
 use std::sync::Arc;
 
 #[test]
@@ -328,4 +328,56 @@ fn a_tombstone_waits_ten_minutes_for_those_who_come_late() {
         let f = w.flow("f", 4_210.0);
         assert_eq!((f.totals.started, f.inexact.is_some()), (started, started == 2), "{watermark}");
     }
+}
+
+#[test]
+fn what_a_stream_carries_is_what_is_said_today() {
+    let mut w = World::new(vec![spec(&[], &["end"], None)]);
+    let s = key("letters", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 1.0)]);
+    w.watermark(5.0);
+    w.checkpoint();
+    let mut engine = w.restored();
+    engine.open(&opening(&s, Role::Dlq, 1, Began::Beginning));
+    engine.apply(&batch(&s, 1, &[rec("x", "A", 6.0)]));
+    let snapshot = engine.tick(at(8.0));
+    assert_eq!(snapshot.flows[0].totals.outcomes.dead_lettered, 1);
+    assert_eq!(snapshot.streams[0].role, "dlq");
+}
+
+#[test]
+fn a_clock_that_is_off_as_a_whole_is_told_by_what_arrives_at_the_tail() {
+    let mut w = World::new(vec![]);
+    let s = key("s", 0);
+    w.open_with(&s, false);
+    let arrive = |w: &mut World, i: u32, cut: f64| {
+        let next = u64::from(i) + 1;
+        let mut b = batch(&s, next - 1, &[rec(&format!("x{i}"), "A", cut)]);
+        b.observed = at(f64::from(i));
+        w.engine.apply(&b);
+        w.engine.tail(&Tail { source: Arc::clone(&s), next, end: next, log_start: 0, at: at(f64::from(i)) });
+        w.engine.tick(at(f64::from(i)))
+    };
+    assert_eq!(arrive(&mut w, 0, 7.0).streams[0].clock_offset_seconds, None, "nothing has arrived at the tail yet");
+    let snapshot = (1..40).map(|i| arrive(&mut w, i, f64::from(i) + 7.0)).last().unwrap();
+    assert_eq!(snapshot.streams[0].clock_offset_seconds, Some(-7.0));
+    assert_eq!(snapshot.engine.future, 7, "they wait in their seconds until the watermark gets there");
+    let f = &snapshot.flows[0];
+    assert_eq!((f.totals.events, f.watermark.is_some_and(|w| w < at(39.0))), (40, true));
+}
+
+#[test]
+fn books_that_do_not_balance_are_owned_up_to_also_after_a_restart() {
+    let mut w = World::new(vec![]);
+    let s = key("s", 0);
+    w.open(&s, Role::Events);
+    w.read(&s, &[rec("x", "A", 1.0)]);
+    assert_eq!(w.engine.tick(at(2.0)).engine.books_error, None);
+    let number = usize::from(w.engine.flow_index["f"]);
+    w.engine.flows[number].state.totals.started += 2;
+    let said = w.engine.tick(at(3.0)).engine.books_error.clone();
+    assert_eq!(said.as_deref(), Some("flow f: started differs by 2 from what became of them"));
+    w.checkpoint();
+    assert_eq!(w.restored().tick(at(4.0)).engine.books_error, said);
 }

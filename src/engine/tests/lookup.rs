@@ -1,7 +1,8 @@
 //! What the engine tells of one transaction.
 
 use super::world::*;
-use crate::model::{Outcome, Role, Timestamp};
+use crate::engine::EngineConfig;
+use crate::model::{Limits, Outcome, Role, Timestamp};
 use crate::snapshot::{Meaning, TransactionState, TransactionView};
 
 fn told(w: &mut World, id: &str) -> TransactionView {
@@ -92,4 +93,23 @@ fn asking_changes_nothing() {
     }
     let after = w.engine.checkpoint().changes;
     assert_eq!((after.puts.len(), after.deletes.len()), (before.puts.len(), before.deletes.len()));
+}
+
+#[test]
+fn only_one_that_had_more_events_than_are_kept_is_truncated() {
+    for (events, truncated) in [(3, false), (4, false), (5, true)] {
+        let limits = Limits { events_per_transaction: 4, ..Limits::default() };
+        let mut w = World::with(EngineConfig { flows: vec![spec(&[], &["end"], None)], limits, seed: 1 });
+        let s = key("s", 0);
+        w.open(&s, Role::Events);
+        let records: Vec<_> = (0..events).map(|i| rec("x", "step", f64::from(i))).collect();
+        w.read(&s, &records);
+        let f = w.flow("f", 20.0);
+        assert_eq!((f.totals.truncated > 0, f.inexact.is_some()), (truncated, truncated), "{events} events");
+        w.checkpoint();
+        for engine in [&mut w.restored(), &mut w.engine] {
+            let x = engine.transaction("f", "x").expect("it is known");
+            assert_eq!((x.truncated, x.events.map(|e| e.len())), (truncated, Some(events.min(4) as usize)));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod cases;
 mod holes;
+mod joining;
 mod lifecycle;
 mod lookup;
 mod properties;

@@ -45,7 +45,7 @@ fn any_rec(span: i64) -> impl Strategy<Value = Rec> {
 fn config(timeout: Option<u64>, limits: Limits) -> EngineConfig {
     let declared =
         FlowSpec { timeout: timeout.map(std::time::Duration::from_secs), ..spec(&["A", "B", "C"], &["end"], None) };
-    EngineConfig { flows: vec![declared], limits, seed: 7 }
+    EngineConfig { flows: vec![declared], limits, seed: 7, ..EngineConfig::default() }
 }
 
 fn sources() -> Vec<(Arc<SourceKey>, Role)> {

@@ -11,7 +11,7 @@ fn told(positions: impl IntoIterator<Item = (u64, u64)>) -> (&'static str, &'sta
         facts.topics[0].2[0].1 = end;
         facts.group("g", &[0], &[(0, committed)]);
         let row = facts.poll(&mut board, 5).groups[0].rows[0].clone();
-        last = (row.state.name(), row.burrow);
+        last = (row.state.name(), row.burrow.name());
     }
     last
 }

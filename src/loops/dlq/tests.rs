@@ -8,7 +8,8 @@ use crate::broker::{RawRecord, Stretch};
 use crate::dlq::Rules;
 use crate::loops::letters::rules;
 use crate::model::{
-    DlqSpec, Format, PartitionFacts, Role, Start, StreamName, StreamSpec, TimeQuestion, TimedPosition, TopicFacts,
+    DlqSpec, Format, LagSpec, PartitionFacts, Role, Start, StreamName, StreamSpec, TimeQuestion, TimedPosition,
+    TopicFacts,
 };
 use crate::run::desk::desk;
 use crate::snapshot::{GroupView, LagCluster, LagRow};
@@ -78,8 +79,14 @@ impl AuditLog for Notes {
         Ok(())
     }
 
-    fn newest(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        Ok(self.0.lock().unwrap().iter().rev().take(count).cloned().collect())
+    fn lines(&self, _: Option<u64>, count: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+        Ok((0..)
+            .zip(self.0.lock().unwrap().iter().cloned())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .take(count)
+            .collect())
     }
 }
 
@@ -102,6 +109,28 @@ fn record(stream: &str, position: u64) -> RawRecord {
         ],
         record_time: Some(Timestamp::from_seconds(100)),
     }
+}
+
+#[test]
+fn dead_letters_are_watched_where_groups_are_not() {
+    let (keeper, mut boards, ..) = keeper(false);
+    let mut fake = Fake::default();
+    fake.streams.insert("orders.dlq".into(), (0..3).map(|n| record("orders.dlq", n)).collect());
+    let stop = Stop::default();
+    let spec = LagSpec { interval: Duration::from_millis(1), ..LagSpec::default() };
+    let (stop_it, until) = (stop.clone(), Instant::now() + Duration::from_secs(60));
+    let thread = std::thread::spawn(move || keeper.run(Box::new(fake), &spec, &stop_it));
+    let seen = loop {
+        let board = Arc::clone(&boards.borrow_and_update());
+        if let Some(stream) = board.streams.first().filter(|s| s.looked_at == 3) {
+            break Arc::clone(stream);
+        }
+        assert!(Instant::now() < until, "{board:?}");
+        std::thread::yield_now();
+    };
+    stop.set();
+    thread.join().unwrap();
+    assert_eq!((seen.retained, seen.unhandled, seen.by_source[0].0.as_str()), (Some(3), Some(3), "orders"));
 }
 
 fn keeper(
@@ -186,7 +215,8 @@ fn a_peek_is_off_by_default_masked_and_audited() {
     );
     // Of a live stream the one record at which a group stands.
     fake.streams.insert("orders".into(), (0..9).map(|n| record("orders", n)).collect());
-    let row = LagRow { stream: "orders".into(), partition: 0, committed: Some(3), start: Some(0), ..LagRow::default() };
+    let (committed, start) = (Some(3).into(), Some(0).into());
+    let row = LagRow { stream: "orders".into(), partition: 0, committed, start, ..LagRow::default() };
     let group = GroupView { rows: vec![row].into(), ..GroupView::default() };
     let lag = LagCluster { cluster: "main".into(), groups: vec![Arc::new(group)], ..LagCluster::default() };
     on.stands = watch::channel(Arc::new(LagBoard { clusters: vec![Arc::new(lag)] })).1;

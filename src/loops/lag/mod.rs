@@ -30,8 +30,10 @@ const ROUNDS: usize = 8;
 const READS: usize = 200;
 /// A round of questions or reads may take so long.
 const ROUND: Duration = Duration::from_secs(5);
-/// How often changed time indexes are stored, and how many at once: a cache need not be newer.
-const STORE: (Duration, usize) = (Duration::from_secs(60), 20_000);
+/// How often changed time indexes are stored: a cache need not be newer.
+const STORE: Duration = Duration::from_secs(60);
+/// How many at once: meanwhile there are copies of them, here and in the store's transaction.
+const STORED: usize = 1_000;
 /// How often a waiting loop looks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often commits that are pushed are shown between two surveys.
@@ -139,7 +141,7 @@ impl LagLoop {
             self.count(&mut board, &mut lost);
             let view = board.view((self.now)());
             self.publish(view, &board, &lost);
-            if stored.elapsed() >= STORE.0 {
+            if stored.elapsed() >= STORE {
                 self.store(&mut board);
                 stored = Instant::now();
             }
@@ -281,15 +283,18 @@ impl LagLoop {
 
     fn store(&self, board: &mut Board) {
         let Some(times) = &self.times else { return };
-        let changed = board.changed_indexes(STORE.1);
-        if changed.is_empty() {
-            return;
-        }
-        let rows: Vec<_> = changed.into_iter().map(|c| (c.stream, c.partition, c.bytes)).collect();
-        let saved = times.lock().unwrap_or_else(PoisonError::into_inner).save(&self.cluster, &rows);
-        if let Err(error) = saved {
-            // A cache: after a restart these are learned again.
-            tracing::warn!(cluster = %self.cluster, %error, "record times could not be stored");
+        loop {
+            let changed = board.changed_indexes(STORED);
+            if changed.is_empty() {
+                return;
+            }
+            let rows: Vec<_> = changed.into_iter().map(|c| (c.stream, c.partition, c.bytes)).collect();
+            let saved = times.lock().unwrap_or_else(PoisonError::into_inner).save(&self.cluster, &rows);
+            if let Err(error) = saved {
+                // A cache: after a restart these are learned again.
+                tracing::warn!(cluster = %self.cluster, %error, "record times could not be stored");
+                return;
+            }
         }
     }
 }

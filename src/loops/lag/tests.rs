@@ -140,9 +140,9 @@ fn it_finds_the_age_says_what_it_saw_and_remembers_it() {
     let (seen, asked) = until(&[true], file(), began, known);
     assert_eq!(seen.groups.iter().map(|g| &*g.group).collect::<Vec<_>>(), ["billing"]);
     let row = &seen.groups[0].rows[0];
-    let (age, truth) = (row.next_unread_age_seconds.unwrap(), wall().since(time_of(began, 40)) as f64 / 1e6);
+    let (age, truth) = (row.next_unread_age_seconds.get().unwrap(), wall().since(time_of(began, 40)) as f64 / 1e6);
     assert!((age - truth).abs() < 6.0, "{age} is not {truth}: {row:?}");
-    assert_eq!((row.lag_messages, row.readable, seen.told.len()), (Some(60), Some(60), 1));
+    assert_eq!((row.lag_messages(), row.readable.get(), seen.told.len()), (Some(60), Some(60), 1));
     assert_eq!((seen.told[0].pending, seen.told[0].cluster.as_str()), (Some(3), "redis"));
     assert!(asked > 0);
 

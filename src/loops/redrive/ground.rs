@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::{LOOK_UP, READ_BYTES, RedriveError, RedriveLoop, STEP};
+use super::{LOOK_UP, READ_BYTES, RedriveError, RedriveLoop, STEP, listed};
 use crate::broker::MoveError;
-use crate::dlq::{NameClass, Settled, marker_stream, name_class, own_group};
+use crate::dlq::{NameClass, Settled, classify, marker_stream, name_class, own_group};
+use crate::loops::letters::headers;
 use crate::model::{Survey, TopicFacts};
 
 /// Time for the survey at the beginning: it asks all groups of the cluster.
@@ -17,6 +18,11 @@ const MARKERS: usize = 1_000;
 
 /// Streams of dead letters named where another one was asked for.
 const KNOWN: usize = 20;
+/// Streams whose name only suggests dead letters of which a record is looked at, and the time for all of them: they
+/// are few, and a run must not wait for those that may not be read.
+const LOOKED_INTO: (usize, Duration) = (100, Duration::from_secs(5));
+/// Bytes of one record that is looked at.
+const LOOK_BYTES: usize = 64 << 10;
 
 /// What an attempt found at its beginning.
 pub(super) struct Ground {
@@ -64,10 +70,9 @@ impl RedriveLoop {
         let topic = |name: &str| survey.topics.iter().find(|t| *t.name == *name);
         let dlqs = self.dlqs(&survey);
         let lie_in = || {
-            let mut known: Vec<&str> = dlqs.iter().map(String::as_str).collect();
+            let mut known: Vec<String> = dlqs.iter().cloned().collect();
             known.sort_unstable();
-            known.truncate(KNOWN);
-            known.join(" ")
+            listed(&known[..known.len().min(KNOWN)], known.len() as u64)
         };
         let Some(dlq) = topic(&stream) else {
             if !survey.faults.is_empty() {
@@ -94,6 +99,9 @@ impl RedriveLoop {
             return Err(impossible(format!(
                 "stream {stream} has no partition {asked}: it has {there} partitions, from 0 on"
             )));
+        }
+        if dlq.partitions.is_empty() {
+            return Err(MoveError::Unavailable(format!("the cluster does not tell the partitions of {stream}")).into());
         }
         let mut notes = vec![self.ended.source()];
         let mut settled = Settled::new(dlq.id.clone());
@@ -138,18 +146,39 @@ impl RedriveLoop {
         Ok(Ground { settled, low, spans, streams, most, large: (0, Vec::new()), dlqs, marker, notes, readers })
     }
 
-    fn dlqs(&self, survey: &Survey) -> HashSet<String> {
+    /// Streams that hold dead letters: by configuration, by name, and, where the name only suggests it, by the headers of
+    /// their newest record.
+    fn dlqs(&mut self, survey: &Survey) -> HashSet<String> {
         let is = |t: &&TopicFacts| {
             let sure = name_class(&t.name) == NameClass::Sure && !self.rules.others.contains(&*t.name);
             t.dead_letters || sure || self.rules.exact.contains(&*t.name) || self.rules.patterns.is_match(&t.name)
         };
-        survey.topics.iter().filter(is).map(|t| t.name.to_string()).collect()
+        let mut found: HashSet<String> = survey.topics.iter().filter(is).map(|t| t.name.to_string()).collect();
+        let until = Instant::now() + LOOKED_INTO.1;
+        let perhaps = survey.topics.iter().filter(|t| self.rules.may_hold(&t.name) && !found.contains(&*t.name));
+        let perhaps: Vec<&TopicFacts> = perhaps.take(LOOKED_INTO.0).collect();
+        for topic in perhaps {
+            let left = until.saturating_duration_since(Instant::now());
+            let ends = (0u32..).zip(&topic.partitions).filter_map(|(n, p)| Some((n, p.stable_end?, p.start?)));
+            let longest = ends.filter(|(_, end, start)| end > start).max_by_key(|(_, end, _)| *end);
+            let Some((partition, end, start)) = longest.filter(|_| !left.is_zero()) else { continue };
+            let from = end.saturating_sub(1).max(start);
+            // Without the right to read it, it stays a suggestion.
+            let read = self.observe.records(&topic.name, partition, from, 1, LOOK_BYTES, left);
+            if read.is_ok_and(|s| s.records.iter().any(|r| !classify(&headers(r)).family.is_empty())) {
+                found.insert(topic.name.to_string());
+            }
+        }
+        found
     }
 
     /// Reads every marker up to the end of the log: also behind what other open transactions still hide.
     fn read_markers(&mut self, topic: &TopicFacts, settled: &mut Settled) -> Result<(), RedriveError> {
         let unavailable = |words: String| RedriveError::Moved(MoveError::Unavailable(words));
-        let Some(first) = topic.partitions.first() else { return Ok(()) };
+        // Whoever went on without them would send again what was sent.
+        let Some(first) = topic.partitions.first() else {
+            return Err(unavailable(format!("the cluster does not tell the partitions of {}", topic.name)));
+        };
         let (Some(mut from), Some(end)) = (first.start, first.end) else {
             return Err(unavailable(format!("stream {}: {}", topic.name, first.fault)));
         };

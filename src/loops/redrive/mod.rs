@@ -30,7 +30,7 @@ use crate::model::Timestamp;
 use crate::snapshot::RedriveView;
 use crate::store::{AuditEntry, AuditLog};
 use ground::Ground;
-pub use options::{Ended, RedriveError, RedriveOptions, Reins};
+pub use options::{Ended, Fared, RedriveError, RedriveOptions, Reins};
 
 /// Time for one step, one read.
 const STEP: Duration = Duration::from_secs(30);
@@ -238,8 +238,17 @@ impl RedriveLoop {
     fn detail(&self) -> String {
         let o = &self.options;
         format!(
-            "run {} cluster {} stream {} rate {} max {:?} retry {} to {:?} include_ended_ok {} {:?}",
-            self.run, o.cluster, o.stream, o.rate, o.most, o.to_retry_topic, o.to, o.include_ended_ok, o.selection
+            "run {} cluster {} stream {} rate {} max {:?} retry {} to {:?} include_ended_ok {} include_unknown {} {:?}",
+            self.run,
+            o.cluster,
+            o.stream,
+            o.rate,
+            o.most,
+            o.to_retry_topic,
+            o.to,
+            o.include_ended_ok,
+            o.include_unknown,
+            o.selection
         )
     }
 

@@ -6,15 +6,28 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::broker::MoveError;
 use crate::dlq::Selection;
 
+/// What is known of how a transaction fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fared {
+    /// It has ended ok.
+    EndedOk,
+    /// It has not.
+    NotOk,
+    /// Whoever was asked does not know it: that says nothing, now or later.
+    Unheard,
+    /// Nobody answered: somebody may know it all the same.
+    Unasked,
+}
+
 /// Whether transactions have ended well meanwhile. Asked for stretches of letters at once.
 pub trait Ended: Send {
-    /// For each (flow, transaction id): it has ended ok, it has not, or nobody knows.
-    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Option<bool>>;
+    /// How each (flow, transaction id) fared.
+    fn ended_ok(&mut self, transactions: &[(String, String)]) -> Vec<Fared>;
 
     /// Where the answers come from, or why there are none: a note of the report.
     fn source(&self) -> String;
 
-    /// Why nobody can be asked, so that no answer means nothing; `None` while somebody can.
+    /// Why nobody can be asked any more: then a run ends; `None` while somebody can.
     fn fault(&self) -> Option<String> {
         None
     }
@@ -37,7 +50,7 @@ pub struct RedriveOptions {
     pub to: Option<String>,
     /// Also letters whose transaction has ended ok.
     pub include_ended_ok: bool,
-    /// Also where nobody can be asked whether transactions have ended ok.
+    /// Also where nobody answers whether transactions have ended ok.
     pub include_unknown: bool,
     /// Also from a stream that is not known to hold dead letters.
     pub any_stream: bool,
@@ -86,6 +99,9 @@ pub enum RedriveError {
     /// It cannot begin, or not go on: in words for an operator.
     #[error("{0}")]
     Impossible(String),
+    /// Nobody can be asked whether transactions have ended, and letters are not to be sent without knowing.
+    #[error("{0}; not sent, unless --include-unknown says to send without knowing")]
+    Unasked(String),
     /// Another run of the same stream took over.
     #[error(transparent)]
     Moved(#[from] MoveError),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::ground::Ground;
 use super::pace::Pace;
 use super::size::batch_bytes;
-use super::{Course, NAMED, READ_BYTES, RedriveError, RedriveLoop, STEP};
+use super::{Course, Fared, NAMED, READ_BYTES, RedriveError, RedriveLoop, STEP};
 use crate::broker::{MoveError, NewRecord, Outgoing, RawRecord};
 use crate::decode::{span_id, trace_id};
 use crate::dlq::{Fate, Letter, Redriven, Skip, Target, Verdict, judge, rewrite};
@@ -113,12 +113,12 @@ impl RedriveLoop {
         let read: Vec<(Letter, Said)> = records.iter().map(|r| self.reader.letter(r)).collect();
         let before: Vec<Option<Skip>> =
             records.iter().zip(&read).map(|(r, (l, _))| self.excluded(r, l, ground)).collect();
-        let ended = self.ended_ok(&before, &read, view)?;
+        let fared = self.fared(&before, &read, view)?;
         let mut pending = Pending::default();
         let mut next = 0;
-        for (((record, (letter, said)), before), ended) in records.iter().zip(&read).zip(before).zip(ended) {
+        for (((record, (letter, said)), before), fared) in records.iter().zip(&read).zip(before).zip(fared) {
             let (_, partition, position) = &record.at;
-            let verdict = before.map_or_else(|| self.verdict(letter, ended, ground, &pending, view), Verdict::Skip);
+            let verdict = before.map_or_else(|| self.verdict(letter, fared, ground, &pending, view), Verdict::Skip);
             match verdict {
                 Verdict::Send(target) => {
                     let mut copy = self.copy(record, letter, &target, view);
@@ -170,16 +170,16 @@ impl RedriveLoop {
         (!takes).then_some(Skip::NotSelected)
     }
 
-    /// Whether the transactions of the letters that remain have ended well.
-    fn ended_ok(
+    /// How the transactions of the letters that remain fared; of a letter without one nobody has heard.
+    fn fared(
         &mut self,
         before: &[Option<Skip>],
         read: &[(Letter, Said)],
         view: &mut RedriveView,
-    ) -> Result<Vec<bool>, RedriveError> {
-        let mut ended = vec![false; read.len()];
+    ) -> Result<Vec<Fared>, RedriveError> {
+        let mut fared = vec![Fared::Unheard; read.len()];
         if self.options.include_ended_ok {
-            return Ok(ended);
+            return Ok(fared);
         }
         let open = |n: &usize| before[*n].is_none() && read[*n].1.transaction.is_some();
         let asked: Vec<usize> = (0..read.len()).filter(open).collect();
@@ -187,18 +187,26 @@ impl RedriveLoop {
         let answers = if names.is_empty() { Vec::new() } else { self.ended.ended_ok(&names) };
         let unasked = !names.is_empty() && !self.options.dry_run && !self.options.include_unknown;
         if let Some(fault) = self.ended.fault().filter(|_| unasked) {
-            let words = format!("{fault}; not sent, unless --include-unknown says to send without knowing");
-            return Err(RedriveError::Impossible(words));
+            return Err(RedriveError::Unasked(fault));
         }
-        view.unknown_transactions += before.iter().filter(|b| b.is_none()).count() as u64;
-        for (n, answer) in asked.into_iter().zip(answers) {
-            view.unknown_transactions -= u64::from(answer.is_some());
-            ended[n] = answer == Some(true);
+        for (n, answer) in asked.into_iter().zip(answers.into_iter().chain(std::iter::repeat(Fared::Unasked))) {
+            fared[n] = answer;
         }
-        Ok(ended)
+        let is_unknown = |(before, fared): &(&Option<Skip>, &Fared)| {
+            before.is_none() && matches!(fared, Fared::Unheard | Fared::Unasked)
+        };
+        view.unknown_transactions += before.iter().zip(&fared).filter(is_unknown).count() as u64;
+        Ok(fared)
     }
 
-    fn verdict(&self, letter: &Letter, ended: bool, ground: &Ground, pending: &Pending, view: &RedriveView) -> Verdict {
+    fn verdict(
+        &self,
+        letter: &Letter,
+        fared: Fared,
+        ground: &Ground,
+        pending: &Pending,
+        view: &RedriveView,
+    ) -> Verdict {
         let sent = view.sent.values().sum::<u64>() + pending.sent.len() as u64;
         let target = Target {
             dlq: &self.options.stream,
@@ -207,7 +215,12 @@ impl RedriveLoop {
             retry: self.options.to_retry_topic,
             fixed: self.options.to.as_deref(),
         };
-        match judge(letter, self.options.max_redrives, ended, &target) {
+        let held = match fared {
+            Fared::EndedOk => Some(Skip::EndedOk),
+            Fared::Unasked if !self.options.include_unknown => Some(Skip::Unasked),
+            Fared::NotOk | Fared::Unheard | Fared::Unasked => None,
+        };
+        match judge(letter, self.options.max_redrives, held, &target) {
             Verdict::Send(_) if self.options.most.is_some_and(|most| sent >= most) => Verdict::Skip(Skip::Enough),
             verdict => verdict,
         }

@@ -31,7 +31,11 @@ table! {
     none: "No stream of dead letters has been found. Streams named like orders.dlq, orders-dlt or dlq.orders are found by themselves; any other can be named: [[stream]] with role = \"dlq\".", "데드 레터 스트림을 찾지 못했습니다. orders.dlq, orders-dlt, dlq.orders 같은 이름은 자동으로 찾으며, 다른 이름은 [[stream]]에 role = \"dlq\"로 지정하십시오.";
     by_patterns: "[dlq] patterns is set: beside these patterns, [[stream]] with role = \"dlq\" and topic configurations, no stream is looked for by its name or headers.", "[dlq] patterns가 설정되어 이 패턴과 role = \"dlq\"인 [[stream]], 토픽 설정 외에는 이름이나 헤더로 스트림을 찾지 않습니다.";
     none_match: "No stream matches the filter.", "조건에 맞는 스트림이 없습니다.";
-    dropped_n: "Streams left out because of a bound: {n}", "한도 때문에 제외된 스트림: {n}개";
+    left_streams: "Streams that are not watched because of [dlq] streams:", "[dlq] streams 한도 때문에 관찰하지 않는 스트림:";
+    left_suggested: "Further streams named like dead letters whose records were not looked at:", "이름은 데드 레터 같지만 레코드를 확인하지 않은 그 밖의 스트림:";
+    left_retry: "Further streams that wait for another try:", "그 밖의 재시도 대기 스트림:";
+    left_counters: "Streams that went and whose counters begin anew should they come back:", "사라졌다가 다시 나타나면 카운터가 새로 시작되는 스트림:";
+    off: "Dead letters are not watched: [dlq] enabled = false.", "데드 레터를 보지 않습니다: [dlq] enabled = false.";
     gone: "This stream is no longer watched.", "이 스트림은 더 이상 관찰하지 않습니다.";
     back: "All dead letters", "모든 데드 레터";
     frozen: "the cluster does not answer: the numbers are frozen", "클러스터가 응답하지 않아 값이 멈춰 있습니다";
@@ -99,6 +103,7 @@ table! {
     target_one: "this stream:", "지정한 스트림:";
     most: "At most", "최대 건수";
     include_ok: "also letters whose transaction has ended ok meanwhile", "그사이 정상 종료된 트랜잭션의 데드 레터도 포함";
+    include_unknown: "also letters where the server is too busy to say whether the transaction has", "서버가 바빠 정상 종료 여부를 답하지 못한 트랜잭션의 데드 레터도 포함";
     dry_run: "Dry run", "모의 실행";
     dry_first: "Nothing is moved by a dry run. Its result has a button that begins.", "모의 실행은 아무것도 옮기지 않습니다. 결과에 시작 버튼이 나타납니다.";
     would_move: "Would be moved", "이동 예정";
@@ -115,7 +120,9 @@ table! {
     k_no_retry: "the group has no retry stream", "그룹의 재시도 스트림이 없음";
     k_too_large: "larger than its target takes", "보낼 곳이 받는 크기를 넘음";
     k_enough: "beyond the most that was asked for", "최대 건수를 넘음";
-    not_looked_up: "Transactions that could not be looked up: {n}", "조회하지 못한 트랜잭션: {n}건";
+    k_unasked: "nobody said whether the transaction has ended ok", "트랜잭션의 정상 종료 여부를 확인하지 못함";
+    not_looked_up: "Letters of which nobody knows whether their transaction has ended ok: {n}", "트랜잭션의 정상 종료 여부를 알 수 없는 데드 레터: {n}건";
+    unasked_why: "{n} letters stay because the server was too busy to say whether their transactions have ended ok. Make a dry run again, or choose to send them all the same.", "서버가 바빠 트랜잭션의 정상 종료 여부를 답하지 못해 {n}건이 남습니다. 모의 실행을 다시 하거나, 그래도 보내도록 선택하십시오.";
     start: "Begin: move {n} letters", "시작: 데드 레터 {n}건 이동";
     nothing_to_do: "There is nothing to move.", "이동할 데드 레터가 없습니다.";
     preparing: "Preparing", "준비 중";
@@ -124,13 +131,35 @@ table! {
     done: "Done", "완료";
     cancelled: "Cancelled", "취소됨";
     failed: "Failed", "실패";
-    interrupted_run: "A redrive was interrupted and can be resumed.", "재처리가 중단되었으며 다시 시작할 수 있습니다.";
+    interrupted_run: "A redrive was interrupted: it can be resumed or dismissed.", "재처리가 중단되었습니다. 다시 시작하거나 폐기할 수 있습니다.";
     interrupted: "Interrupted", "중단됨";
     interrupted_why: "The process ended before this run did. Resuming it moves what is left; what was moved is not moved again.", "이 실행이 끝나기 전에 프로세스가 종료되었습니다. 다시 시작하면 남은 것만 옮기며, 이미 옮긴 것은 다시 옮기지 않습니다.";
+    interrupted_most: "The process ended before this run did. It was limited to a number of letters, some of which may have been sent: dismiss it and make a dry run anew. What was moved is not moved again.", "이 실행이 끝나기 전에 프로세스가 종료되었습니다. 건수 제한이 있었고 일부는 이미 보냈을 수 있으므로, 폐기한 뒤 모의 실행부터 다시 하십시오. 이미 옮긴 것은 다시 옮기지 않습니다.";
+    interrupted_first: "Before anything else begins, resume or dismiss the interrupted run.", "새로 시작하기 전에 중단된 실행을 다시 시작하거나 폐기하십시오.";
+    begun_by: "begun by {who}", "시작한 사용자: {who}";
+    dismiss: "Dismiss", "폐기";
     progress: "The newest run", "최근 실행";
     passed_of: "{n} of {m} positions", "위치 {m}개 중 {n}개";
     pause: "Pause", "일시 정지";
     resume: "Resume", "다시 시작";
     cancel: "Cancel", "취소";
+    // audit log
+    audit: "Who looked and moved", "열람 및 재처리 기록";
+    audit_why: "Each look at a record and each redrive is written down before it happens. Only those who may do so see this.", "레코드 열람과 재처리는 실행 전에 기록됩니다. 같은 권한이 있는 사용자만 이 기록을 볼 수 있습니다.";
+    audit_newest: "Newest first", "최신순";
+    audit_none: "Nobody has looked at a record or moved one.", "열람하거나 옮긴 기록이 없습니다.";
+    audit_older: "Older", "이전 기록";
+    who: "Who", "사용자";
+    what: "What", "작업";
+    which: "Which", "대상";
+    nobody: "without a name", "이름 없음";
+    did_peek: "looked at", "내용 보기";
+    did_begin: "redrive begun", "재처리 시작";
+    did_end: "redrive ended", "재처리 종료";
+    did_pause: "redrive paused", "재처리 일시 정지";
+    did_resume: "redrive resumed", "재처리 다시 시작";
+    did_cancel: "redrive cancelled", "재처리 취소";
+    did_interrupt: "redrive interrupted", "재처리 중단됨";
+    did_dismiss: "interrupted redrive dismissed", "중단된 재처리 폐기";
     no_token: "The form is too old or came from elsewhere: open it again.", "양식이 만료되었거나 다른 곳에서 왔습니다. 다시 여십시오.";
 }

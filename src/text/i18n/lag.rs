@@ -105,7 +105,7 @@ table! {
     answering: "answers", "응답함";
     partly: "answers in part", "일부만 응답";
     frozen_for: "frozen for {age}", "{age} 동안 멈춤";
-    off: "Groups and dead letters are not watched: [lag] enabled = false.", "그룹과 데드 레터를 보지 않습니다: [lag] enabled = false.";
+    off: "Groups are not watched: [lag] enabled = false.", "그룹을 보지 않습니다: [lag] enabled = false.";
     off_short: "off: [lag] enabled = false", "꺼짐: [lag] enabled = false";
     never_answered: "never answered", "응답한 적 없음";
     as_of: "as of {time}", "{time} 기준";

@@ -27,7 +27,7 @@ table! {
     w_evicted: "It left the memory before it ended, because limits.transactions was reached. What became of it is not known.", "limits.transactions 한도 때문에 끝나기 전에 메모리에서 밀려났습니다. 이후의 일은 알 수 없습니다.";
     w_gone: "Its events are no longer in memory; they are kept for {events} after the end. The records may still be in the log.", "이벤트는 더 이상 메모리에 없습니다. 종료 후 {events} 동안만 보관합니다. 레코드는 로그에 남아 있을 수 있습니다.";
     w_joined: "Reading began in the middle of it: it has no latency.", "도중부터 읽기 시작해 지연 시간이 없습니다.";
-    w_full: "It has as many events as are kept (limits.events_per_transaction): others may be missing.", "보관 한도(limits.events_per_transaction)만큼의 이벤트가 있습니다. 빠진 이벤트가 있을 수 있습니다.";
+    w_truncated: "It had more events than are kept (limits.events_per_transaction): some are missing.", "보관 한도(limits.events_per_transaction)보다 이벤트가 많았습니다. 빠진 이벤트가 있습니다.";
     w_recovered: "It was given up first and ended ok later.", "먼저 실패로 처리되었다가 나중에 정상 종료되었습니다.";
     // facts
     age: "In flight for", "진행 시간";

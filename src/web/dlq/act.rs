@@ -13,7 +13,7 @@ use crate::snapshot::{PeekQuestion, Peeked};
 use crate::web::App;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
-use crate::web::page::dlq::Notice;
+use crate::web::page::dlq::{Notice, Runs};
 use crate::web::page::{self, Lens, PageContext, View, percent_encode};
 use crate::web::viewer::Viewer;
 
@@ -29,7 +29,12 @@ fn name(who: &Who) -> String {
 }
 
 /// Draws a page with what the form's own query says of language and colours.
-fn draw(app: &App, query: &str, headers: &HeaderMap, page: impl FnOnce(&PageContext) -> String) -> Html<String> {
+pub(super) fn draw(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    page: impl FnOnce(&PageContext) -> String,
+) -> Html<String> {
     let viewer = Viewer::of(&View::Dlq(Lens::default()), query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     Html(page(&viewer.context(&snapshot, &status, &app.base)))
@@ -42,7 +47,7 @@ fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response 
     response
 }
 
-fn problem(refusal: &Refusal) -> StatusCode {
+pub(super) fn problem(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::NotAllowed(_) => StatusCode::FORBIDDEN,
         Refusal::Unknown(_) => StatusCode::NOT_FOUND,
@@ -179,6 +184,7 @@ fn plan(cluster: String, stream: String, fields: &Fields) -> Result<RedrivePlan,
             _ => return Err(Problem::field("target", "one of source, retry, stream")),
         },
         include_ok: fields.text("include_ok") == "1",
+        include_unknown: fields.text("include_unknown") == "1",
     };
     if plan.rate == Some(0) {
         return Err(Problem::field("rate", "at least 1"));
@@ -201,7 +207,20 @@ fn plan(cluster: String, stream: String, fields: &Fields) -> Result<RedrivePlan,
 fn is_watched(app: &App, cluster: &str, stream: &str) -> bool {
     let snapshot = app.context.snapshot.borrow().clone(); // the engine waits for whoever borrows it
     snapshot.dlq.streams.iter().any(|s| s.cluster == *cluster && *s.stream == *stream)
-        || app.config.actions.0.as_ref().is_some_and(|a| a.progress(cluster, stream).is_some())
+        || app
+            .config
+            .actions
+            .0
+            .as_ref()
+            .is_some_and(|a| a.progress(cluster, stream).is_some() || a.interrupted(cluster, stream).is_some())
+}
+
+/// What is known of the runs of a stream.
+fn runs(app: &App, cluster: &str, stream: &str) -> Runs {
+    app.config.actions.0.as_ref().map_or_else(Runs::default, |actions| Runs {
+        newest: actions.progress(cluster, stream),
+        interrupted: actions.interrupted(cluster, stream),
+    })
 }
 
 fn not_watched(app: &App, query: &str, headers: &HeaderMap, cluster: &str, stream: &str) -> Response {
@@ -223,14 +242,14 @@ pub async fn redrive_form(
         return Ok(not_watched(&app, &query, &headers, &cluster, &stream));
     }
     let (token, cookie) = app.forms.token(&headers, &name(&who));
-    let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
     let notice = if app.config.actions.is_some() { Notice::None } else { Notice::Off };
+    let runs = runs(&app, &cluster, &stream);
     let plan = plan(cluster, stream, &Fields::read(&query)?)?;
-    let html = draw(&app, &query, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_ref(), &notice));
+    let html = draw(&app, &query, &headers, |cx| page::dlq::redrive(cx, &plan, &token, &runs, &notice));
     Ok(with_cookie(html.into_response(), cookie))
 }
 
-/// `POST /dlq/{cluster}/{stream}/redrive`: `act` is `dry_run`, `start`, `pause`, `resume` or `cancel`.
+/// `POST /dlq/{cluster}/{stream}/redrive`: `act` is `dry_run`, `start`, `pause`, `resume`, `cancel` or `dismiss`.
 pub async fn redrive_act(
     State(app): State<Arc<App>>,
     who: Who,
@@ -245,8 +264,8 @@ pub async fn redrive_act(
     let plan = plan(cluster.clone(), stream.clone(), &fields)?;
     let (token, cookie) = app.forms.token(&headers, &who);
     let page = |status: StatusCode, notice: &Notice| {
-        let run = app.config.actions.0.as_ref().and_then(|a| a.progress(&cluster, &stream));
-        let html = draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, run.as_ref(), notice));
+        let runs = runs(&app, &cluster, &stream);
+        let html = draw(&app, &body, &headers, |cx| page::dlq::redrive(cx, &plan, &token, &runs, notice));
         (status, html).into_response()
     };
     let Some(actions) = &app.config.actions.0 else {
@@ -261,7 +280,8 @@ pub async fn redrive_act(
         "pause" => actions.step(&who, &cluster, &stream, RedriveStep::Pause).await,
         "resume" => actions.step(&who, &cluster, &stream, RedriveStep::Resume).await,
         "cancel" => actions.step(&who, &cluster, &stream, RedriveStep::Cancel).await,
-        _ => return Err(Problem::field("act", "one of dry_run, start, pause, resume, cancel")),
+        "dismiss" => actions.step(&who, &cluster, &stream, RedriveStep::Dismiss).await,
+        _ => return Err(Problem::field("act", "one of dry_run, start, pause, resume, cancel, dismiss")),
     };
     Ok(match done {
         // To the same page by GET: reloading it does nothing again. What was chosen stays in its address.

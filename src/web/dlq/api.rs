@@ -7,7 +7,8 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::snapshot::{DlqStream, DlqWindow, FoundBy, LetterView, RedriveView};
+use super::{DlqActions, InterruptedRun};
+use crate::snapshot::{DlqLeftOut, DlqStream, DlqWindow, FoundBy, LetterView, RedriveView};
 use crate::web::App;
 use crate::web::api::{Answer, Rfc3339, answer, newest};
 use crate::web::error::Problem;
@@ -36,8 +37,32 @@ struct Stream<'a> {
     by_source: Vec<Share<'a>>,
     by_group: Vec<Share<'a>>,
     newest: Vec<Letter<'a>>,
-    /// The newest redrive, dry or not; `interrupted`: the process ended before it, and its page can resume it.
+    /// The newest redrive that this process began, dry or not.
     redrive: Option<RedriveView>,
+    /// A redrive that the end of an earlier process interrupted: its page can resume or dismiss it.
+    interrupted: Option<Interrupted>,
+}
+
+/// A redrive that was interrupted.
+#[derive(Serialize)]
+struct Interrupted {
+    run: String,
+    by: Option<String>,
+    can_resume: bool,
+}
+
+impl From<InterruptedRun> for Interrupted {
+    fn from(run: InterruptedRun) -> Self {
+        Self { can_resume: run.can_resume(), by: Some(run.by).filter(|by| !by.is_empty()), run: run.run }
+    }
+}
+
+/// All of the answer.
+#[derive(Serialize)]
+struct All<'a> {
+    streams: Vec<Stream<'a>>,
+    /// What bounds left out, by cluster; clusters without any are not named.
+    left_out: BTreeMap<&'a str, DlqLeftOut>,
 }
 
 /// So many letters of one kind.
@@ -102,7 +127,10 @@ impl<'a> Letter<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn of(stream: &'a DlqStream, redrive: Option<RedriveView>) -> Self {
+    fn of(stream: &'a DlqStream, actions: Option<&dyn DlqActions>) -> Self {
+        let name = (&*stream.cluster, &*stream.stream);
+        let newest = actions.and_then(|a| a.progress(name.0, name.1));
+        let interrupted = actions.and_then(|a| a.interrupted(name.0, name.1));
         Self {
             cluster: &stream.cluster,
             stream: &stream.stream,
@@ -125,7 +153,8 @@ impl<'a> Stream<'a> {
             by_source: shares(&stream.by_source),
             by_group: shares(&stream.by_group),
             newest: stream.newest.iter().map(Letter::of).collect(),
-            redrive,
+            redrive: newest.map(|(_, run)| RedriveView::clone(&run)),
+            interrupted: interrupted.map(Interrupted::from),
         }
     }
 }
@@ -145,16 +174,15 @@ pub async fn dlq(
         }
     }
     let now = newest(&app);
-    let run = |s: &DlqStream| {
-        let actions = app.config.actions.0.as_ref()?;
-        actions.progress(&s.cluster, &s.stream).map(|(_, run)| RedriveView::clone(&run))
-    };
-    let found: Vec<_> = now
+    let actions = app.config.actions.0.as_deref();
+    let streams: Vec<_> = now
         .dlq
         .streams
         .iter()
         .filter(|s| cluster.is_none_or(|c| *c == s.cluster) && stream.is_none_or(|n| **n == *s.stream))
-        .map(|s| Stream::of(s, run(s)))
+        .map(|s| Stream::of(s, actions))
         .collect();
-    answer(&now, &headers, BTreeMap::from([("streams", found)]), None)
+    let left_out = now.dlq.left_out.iter().filter(|(_, of)| **of != DlqLeftOut::default());
+    let left_out = left_out.map(|(cluster, of)| (cluster.as_str(), *of)).collect();
+    answer(&now, &headers, All { streams, left_out }, None)
 }

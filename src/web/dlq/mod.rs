@@ -8,12 +8,15 @@ use std::sync::Arc;
 use crate::broker::Boxed;
 use crate::model::Timestamp;
 use crate::snapshot::{PeekQuestion, Peeked, RedriveView};
+use crate::store::AuditEntry;
 
 mod act;
 pub mod api;
+mod audit;
 mod form;
 
 pub use act::{peek_form, peek_show, redrive_act, redrive_form};
+pub use audit::{json as audit_json, page as audit_page};
 pub use form::Forms;
 
 /// Where letters go.
@@ -53,6 +56,28 @@ pub struct RedrivePlan {
     pub target: RedriveTarget,
     /// Also letters whose transaction has ended `ok` meanwhile.
     pub include_ok: bool,
+    /// Also letters of whose transaction nobody answers whether it has.
+    #[serde(default)]
+    pub include_unknown: bool,
+}
+
+/// A run that the end of an earlier process interrupted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InterruptedRun {
+    /// Its id.
+    pub run: String,
+    /// Who began it; empty where nobody has a name.
+    pub by: String,
+    /// What was asked for.
+    pub plan: RedrivePlan,
+}
+
+impl InterruptedRun {
+    /// Whether it can go on as what it was: of a limited number nobody knows how many are left.
+    #[must_use]
+    pub const fn can_resume(&self) -> bool {
+        self.plan.most.is_none()
+    }
 }
 
 /// What somebody does to a redrive that was started.
@@ -60,10 +85,12 @@ pub struct RedrivePlan {
 pub enum RedriveStep {
     /// Stop for now.
     Pause,
-    /// Go on, also with a run that a stop of the process interrupted.
+    /// Go on; where nothing is going on, with the run that a stop of the process interrupted.
     Resume,
     /// Stop for good; what was moved stays moved.
     Cancel,
+    /// Nobody wants the run any more that a stop of the process interrupted.
+    Dismiss,
 }
 
 /// Why something was not done, in words for the caller.
@@ -95,7 +122,7 @@ pub trait DlqActions: Send + Sync {
     /// Begins to move; `Ok` once it runs.
     fn start<'a>(&'a self, who: &'a str, plan: RedrivePlan) -> Boxed<'a, Result<(), Refusal>>;
 
-    /// Pauses, resumes or cancels the newest run of a stream.
+    /// Pauses, resumes or cancels the newest run of a stream, or resumes or dismisses the interrupted one.
     fn step<'a>(
         &'a self,
         who: &'a str,
@@ -104,6 +131,12 @@ pub trait DlqActions: Send + Sync {
         step: RedriveStep,
     ) -> Boxed<'a, Result<(), Refusal>>;
 
-    /// The newest run of a stream, dry or not, at once, and the plan it was begun with.
+    /// The newest run of a stream that this process began, dry or not, at once, and the plan it was begun with.
     fn progress(&self, cluster: &str, stream: &str) -> Option<(RedrivePlan, Arc<RedriveView>)>;
+
+    /// The run of a stream that was interrupted and neither resumed nor dismissed since, at once: no dry run hides it.
+    fn interrupted(&self, cluster: &str, stream: &str) -> Option<InterruptedRun>;
+
+    /// Lines of the audit log with their numbers, newest first, at most `most`: those before the number `before`.
+    fn audited(&self, before: Option<u64>, most: usize) -> Boxed<'_, Result<Vec<(u64, AuditEntry)>, Refusal>>;
 }

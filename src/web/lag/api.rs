@@ -7,126 +7,17 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
-use crate::model::{GroupPhase, GroupProtocol, Timestamp};
-use crate::snapshot::{AgeMethod, Confidence, GroupView, LagBoard, LagCluster, LagRow, LagState, Reason, ToldLag};
-use crate::text::Locale;
-use crate::text::i18n::lag_reason;
+use super::shape::{Group, Row, Told};
+use crate::snapshot::{GroupView, LagBoard, LagCluster, LagState, ToldLag};
 use crate::web::App;
-use crate::web::api::{Answer, Rfc3339, answer, newest};
+use crate::web::api::{Answer, answer, newest};
 use crate::web::error::Problem;
 use crate::web::page::{percent_decode, percent_encode};
 
 /// Groups in one answer where nobody says how many, and at most.
 const GROUPS: (usize, usize) = (100, 1_000);
-/// An answer ends behind the group that reaches so many partitions; the rest is behind `next`.
-const ROWS: usize = 20_000;
-
-/// A group. The first members are those of the contract.
-#[derive(Serialize)]
-struct Group<'a> {
-    cluster: &'a str,
-    group: &'a str,
-    state: LagState,
-    reason: String,
-    members: Option<u32>,
-    lag_messages: Option<i64>,
-    next_unread_age_seconds: Option<f64>,
-    drain_seconds: Option<f64>,
-    unknown_partitions: u32,
-    commits_per_second: Option<f64>,
-    lost_messages: u64,
-    protocol: GroupProtocol,
-    phase: GroupPhase,
-    burrow: &'a str,
-    answering: bool,
-    as_of: Option<Rfc3339>,
-    fault: &'a str,
-    trend: &'a [Option<f32>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    partitions: Option<Vec<Row<'a>>>,
-}
-
-/// A group on a partition.
-#[derive(Serialize)]
-struct Row<'a> {
-    stream: &'a str,
-    partition: u32,
-    committed: Option<u64>,
-    start: Option<u64>,
-    end: Option<u64>,
-    lag_messages: Option<i64>,
-    next_unread_age_seconds: Option<f64>,
-    method: AgeMethod,
-    confidence: Confidence,
-    state: LagState,
-    reason: String,
-    owner: Option<&'a str>,
-    owner_host: Option<&'a str>,
-    readable: Option<u64>,
-    age_bounds_seconds: Option<(f64, f64)>,
-    drain_seconds: Option<f64>,
-    commits_per_second: Option<f64>,
-    burrow: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    samples: Option<Vec<Sample>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_commit: Option<LastCommit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    told: Option<Told<'a>>,
-}
-
-/// The newest commit as the broker's own log of them says.
-#[derive(Serialize)]
-struct LastCommit {
-    position: u64,
-    at: Rfc3339,
-}
-
-/// A sample behind a verdict.
-#[derive(Serialize)]
-struct Sample {
-    seconds_before: u32,
-    committed: u64,
-    end: u64,
-}
-
-/// What a lag event said.
-#[derive(Serialize)]
-struct Told<'a> {
-    /// Whom it is about, where that is not said around it.
-    #[serde(flatten)]
-    about: Option<About<'a>>,
-    committed: Option<u64>,
-    start: Option<u64>,
-    end: Option<u64>,
-    pending: Option<u64>,
-    oldest_pending_seconds: Option<f64>,
-    at: Rfc3339,
-}
-
-/// Group and partition of a lag event.
-#[derive(Serialize)]
-struct About<'a> {
-    cluster: &'a str,
-    group: &'a str,
-    stream: &'a str,
-    partition: u32,
-}
-
-impl<'a> Told<'a> {
-    fn of(t: &'a ToldLag, about: bool) -> Self {
-        let whom = About { cluster: &t.cluster, group: &t.group, stream: &t.stream, partition: t.partition };
-        Self {
-            about: about.then_some(whom),
-            committed: t.committed,
-            start: t.start,
-            end: t.end,
-            pending: t.pending,
-            oldest_pending_seconds: t.oldest_pending_seconds,
-            at: Rfc3339(t.at),
-        }
-    }
-}
+/// An answer ends behind the group that reaches so many partitions, 2 MB of JSON; the rest is behind `next`.
+const ROWS: usize = 5_000;
 
 /// Groups, and on the first page what lag events alone tell.
 #[derive(Serialize)]
@@ -136,73 +27,6 @@ struct Groups<'a> {
     told: Vec<Told<'a>>,
     /// Groups and rows that `[lag] groups` and `[lag] rows` left out, by cluster; clusters without any are not named.
     dropped: BTreeMap<&'a str, u64>,
-}
-
-/// The sentence of a verdict; its key where we have no sentence for it.
-fn words(reason: &Reason) -> String {
-    lag_reason(reason.key, &reason.numbers, Locale::En).unwrap_or_else(|| reason.key.to_owned())
-}
-
-/// The sentence of a group: with the partition that it is about where it is not about all.
-fn group_words(group: &GroupView) -> String {
-    let words = words(&group.reason);
-    group.place.as_ref().map_or(words.clone(), |(stream, partition)| format!("{stream}/{partition}: {words}"))
-}
-
-impl<'a> Row<'a> {
-    fn of(row: &'a LagRow, told: Option<&'a ToldLag>, samples: bool) -> Self {
-        let sample = |(seconds_before, committed, end)| Sample { seconds_before, committed, end };
-        Self {
-            stream: &row.stream,
-            partition: row.partition,
-            committed: row.committed,
-            start: row.start,
-            end: row.end,
-            lag_messages: row.lag_messages,
-            next_unread_age_seconds: row.next_unread_age_seconds,
-            method: row.method,
-            confidence: row.confidence,
-            state: row.state,
-            reason: words(&row.reason),
-            owner: row.owner.as_ref().map(|o| &*o.0),
-            owner_host: row.owner.as_ref().map(|o| &*o.1),
-            readable: row.readable,
-            age_bounds_seconds: row.age_bounds,
-            drain_seconds: row.drain_seconds,
-            commits_per_second: row.commit_rate,
-            burrow: row.burrow,
-            samples: samples.then(|| row.samples.iter().map(sample).collect()),
-            last_commit: row.pushed.as_ref().map(|p| LastCommit { position: p.next, at: Rfc3339(p.at) }),
-            told: told.map(|t| Told::of(t, false)),
-        }
-    }
-}
-
-impl<'a> Group<'a> {
-    fn of(cluster: &'a LagCluster, group: &'a GroupView, partitions: Option<Vec<Row<'a>>>) -> Self {
-        Self {
-            cluster: &cluster.cluster,
-            group: &group.group,
-            state: group.state,
-            reason: group_words(group),
-            members: group.members,
-            lag_messages: group.lag_messages,
-            next_unread_age_seconds: group.next_unread_age_seconds,
-            drain_seconds: group.drain_seconds,
-            unknown_partitions: group.unknown_partitions,
-            commits_per_second: group.commit_rate,
-            lost_messages: group.lost_messages,
-            protocol: group.protocol,
-            phase: group.phase,
-            burrow: group.burrow,
-            answering: cluster.answering,
-            // A group whose positions nobody could ask for has no such time.
-            as_of: (group.as_of != Timestamp::default()).then_some(Rfc3339(group.as_of)),
-            fault: &group.fault,
-            trend: &group.trend,
-            partitions,
-        }
-    }
 }
 
 /// Which groups are asked for.
@@ -337,28 +161,32 @@ pub async fn groups(
     answer(&now, &headers, Groups { groups: found, told, dropped }, next)
 }
 
-/// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told.
+/// `/api/v1/groups/{cluster}/{group}`: with the samples behind each verdict, and what lag events told; of a group that
+/// only they know, that alone.
 pub async fn group(
     State(app): State<Arc<App>>,
     Path((cluster, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer {
     let now = newest(&app);
-    let Some(cluster) = now.lag.clusters.iter().find(|c| c.cluster == cluster) else {
-        let known: Vec<&str> = now.lag.clusters.iter().map(|c| c.cluster.as_str()).collect();
-        return Err(Problem::not_found(format!("no cluster {cluster:?}; known: {}", known.join(", "))));
-    };
-    let Some(group) = cluster.groups.iter().find(|g| *g.group == *name) else {
-        return Err(Problem::not_found(format!("no group {name:?} in cluster {:?}", cluster.cluster)));
-    };
-    let told = |r: &LagRow| {
-        // Whichever cluster the event was read from, it is about the one that it names.
-        let all = now.lag.clusters.iter().flat_map(|c| &c.told);
-        let about = |t: &&ToldLag| {
-            t.cluster == cluster.cluster && t.group == name && t.stream == *r.stream && t.partition == r.partition
-        };
-        all.filter(about).max_by_key(|t| t.at)
-    };
-    let rows = group.rows.iter().map(|r| Row::of(r, told(r), true)).collect();
-    answer(&now, &headers, Group::of(cluster, group, Some(rows)), None)
+    // Whichever cluster an event was read from, it is about the one that it names.
+    let about = now.lag.told().into_iter().filter(|(about, _)| about.0 == cluster && about.1 == name);
+    let mut told: BTreeMap<(&str, u32), &ToldLag> = about.map(|(about, t)| ((about.2, about.3), t)).collect();
+    let asked = now.lag.clusters.iter().find(|c| c.cluster == cluster);
+    let found = asked.and_then(|c| Some((c, c.groups.iter().find(|g| *g.group == *name)?)));
+    let surveyed = found.iter().flat_map(|(_, group)| &group.rows);
+    let mut rows: Vec<Row> = surveyed.map(|r| Row::of(r, told.remove(&(&*r.stream, r.partition)), true)).collect();
+    rows.extend(told.into_values().map(Row::only_told));
+    match (found, asked) {
+        (Some((cluster, group)), _) => answer(&now, &headers, Group::of(cluster, group, Some(rows)), None),
+        (None, asked) if !rows.is_empty() => {
+            let answering = asked.is_some_and(|c| c.answering);
+            answer(&now, &headers, Group::only_told(&cluster, &name, answering, rows), None)
+        }
+        (None, Some(_)) => Err(Problem::not_found(format!("no group {name:?} in cluster {cluster:?}"))),
+        (None, None) => {
+            let known: Vec<&str> = now.lag.clusters.iter().map(|c| c.cluster.as_str()).collect();
+            Err(Problem::not_found(format!("no cluster {cluster:?}; known: {}", known.join(", "))))
+        }
+    }
 }

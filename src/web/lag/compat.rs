@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::metrics::{Family, Over, whole};
+use super::metrics::{Family, Over, current, whole};
 use crate::model::PartitionFacts;
 use crate::snapshot::{AgeMethod, GroupView, LagCluster, LagRow, beside_unknown};
 use crate::web::exposition::{Exposition, Kind};
@@ -32,8 +32,8 @@ pub fn topics(cluster: &LagCluster) -> Vec<Topic> {
     let mut found: BTreeMap<&Arc<str>, BTreeMap<u32, PartitionFacts>> = BTreeMap::new();
     for row in cluster.groups.iter().flat_map(|g| &g.rows) {
         let facts = found.entry(&row.stream).or_default().entry(row.partition).or_default();
-        facts.start = facts.start.or(row.start);
-        facts.end = facts.end.or(row.end);
+        facts.start = facts.start.or(row.start.get());
+        facts.end = facts.end.or(row.end.get());
     }
     found.into_iter().map(|(name, p)| Topic { name: Arc::clone(name), partitions: p.into_iter().collect() }).collect()
 }
@@ -59,7 +59,7 @@ fn by_topic(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> BTreeM
 
 /// Seconds of lag: none where nothing is unread.
 fn seconds(row: &LagRow) -> Option<f64> {
-    row.next_unread_age_seconds.or((row.method == AgeMethod::CaughtUp).then_some(0.0))
+    row.next_unread_age_seconds.get().or((row.method == AgeMethod::CaughtUp).then_some(0.0))
 }
 
 fn most(group: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) -> Option<f64> {
@@ -83,7 +83,7 @@ fn kle_row(out: &mut Exposition, c: &LagCluster, g: &GroupView, r: &LagRow, valu
 }
 
 fn kle_group(out: &mut Exposition, c: &LagCluster, g: &GroupView, value: Option<f64>) {
-    out.value(&[("cluster_name", &c.cluster), ("group", &g.group)], value.filter(|_| c.answering));
+    out.value(&[("cluster_name", &c.cluster), ("group", &g.group)], value.filter(|_| current(c, g)));
 }
 
 fn kle_partition(out: &mut Exposition, c: &LagCluster, topic: &Topic, value: impl Fn(&PartitionFacts) -> Option<f64>) {
@@ -104,7 +104,7 @@ const KLE: &[Family] = &[
         "kafka_consumergroup_group_max_lag",
         "Max group offset lag",
         Over::Group(|out, c, g| {
-            kle_group(out, c, g, most(g, |r| whole(r.lag_messages)));
+            kle_group(out, c, g, most(g, |r| whole(r.lag_messages())));
         }),
     ),
     gauge(
@@ -125,9 +125,9 @@ const KLE: &[Family] = &[
         "kafka_consumergroup_group_topic_sum_lag",
         "Sum of group offset lag across topic partitions",
         Over::Group(|out, c, g| {
-            for (topic, sum) in by_topic(g, |r| whole(r.lag_messages)) {
+            for (topic, sum) in by_topic(g, |r| whole(r.lag_messages())) {
                 let labels = [("cluster_name", &*c.cluster), ("group", &*g.group), ("topic", topic)];
-                out.value(&labels, Some(sum).filter(|_| c.answering));
+                out.value(&labels, Some(sum).filter(|_| current(c, g)));
             }
         }),
     ),
@@ -145,14 +145,14 @@ const KLE_ROWS: &[Family] = &[
         "kafka_consumergroup_group_offset",
         "Last group consumed offset of a partition",
         Over::Row(|out, c, g, r| {
-            kle_row(out, c, g, r, float(r.committed));
+            kle_row(out, c, g, r, float(r.committed.get()));
         }),
     ),
     gauge(
         "kafka_consumergroup_group_lag",
         "Group offset lag of a partition",
         Over::Row(|out, c, g, r| {
-            kle_row(out, c, g, r, whole(r.lag_messages));
+            kle_row(out, c, g, r, whole(r.lag_messages()));
         }),
     ),
     gauge(
@@ -192,7 +192,7 @@ fn ke_row(out: &mut Exposition, c: &LagCluster, g: &GroupView, r: &LagRow, value
 fn ke_sum(out: &mut Exposition, c: &LagCluster, g: &GroupView, value: impl Fn(&LagRow) -> Option<f64>) {
     for (topic, sum) in by_topic(g, value) {
         let labels = [("cluster_name", &*c.cluster), ("consumergroup", &*g.group), ("topic", topic)];
-        out.value(&labels, Some(sum).filter(|_| c.answering));
+        out.value(&labels, Some(sum).filter(|_| current(c, g)));
     }
 }
 
@@ -229,14 +229,14 @@ const KE: &[Family] = &[
         "kafka_consumergroup_current_offset_sum",
         "Current Offset of a ConsumerGroup at Topic for all partitions",
         Over::Group(|out, c, g| {
-            ke_sum(out, c, g, |r| float(r.committed));
+            ke_sum(out, c, g, |r| float(r.committed.get()));
         }),
     ),
     gauge(
         "kafka_consumergroup_lag_sum",
         "Current Approximate Lag of a ConsumerGroup at Topic for all partitions",
         Over::Group(|out, c, g| {
-            ke_sum(out, c, g, |r| whole(r.lag_messages));
+            ke_sum(out, c, g, |r| whole(r.lag_messages()));
         }),
     ),
 ];
@@ -295,14 +295,14 @@ const KE_ROWS: &[Family] = &[
         "kafka_consumergroup_current_offset",
         "Current Offset of a ConsumerGroup at Topic/Partition",
         Over::Row(|out, c, g, r| {
-            ke_row(out, c, g, r, float(r.committed));
+            ke_row(out, c, g, r, float(r.committed.get()));
         }),
     ),
     gauge(
         "kafka_consumergroup_lag",
         "Current Approximate Lag of a ConsumerGroup at Topic/Partition",
         Over::Row(|out, c, g, r| {
-            ke_row(out, c, g, r, whole(r.lag_messages));
+            ke_row(out, c, g, r, whole(r.lag_messages()));
         }),
     ),
 ];

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
+use super::letters::LETTERS;
 use super::{LagMetrics, compat, told};
 use crate::model::{MICROS_PER_SECOND, Timestamp};
 use crate::snapshot::{
@@ -29,7 +30,7 @@ pub enum Over {
     Cluster(fn(&mut Exposition, &LagCluster, Timestamp)),
     /// Each group of each cluster.
     Group(fn(&mut Exposition, &LagCluster, &GroupView)),
-    /// Each row of each group of each cluster that answers.
+    /// Each row of each group that is [`current`].
     Row(fn(&mut Exposition, &LagCluster, &GroupView, &LagRow)),
     /// Each topic of each cluster that answers.
     Topic(fn(&mut Exposition, &LagCluster, &compat::Topic)),
@@ -161,7 +162,7 @@ impl Samples {
                 }
                 Over::Row(write) if cluster.answering => {
                     while let Some(group) = cluster.groups.get(*item) {
-                        while let Some(row) = group.rows.get(*line) {
+                        while let Some(row) = group.rows.get(*line).filter(|_| current(cluster, group)) {
                             write(out, cluster, group, row);
                             *line += 1;
                             if out.waiting() >= PIECE_BYTES {
@@ -207,7 +208,7 @@ pub(super) const fn gauge(name: &'static str, help: &'static str, over: Over) ->
     Family { name, kind: Kind::Gauge, help, over }
 }
 
-const fn counter(name: &'static str, help: &'static str, over: Over) -> Family {
+pub(super) const fn counter(name: &'static str, help: &'static str, over: Over) -> Family {
     Family { name, kind: Kind::Counter, help, over }
 }
 
@@ -228,7 +229,17 @@ fn row(out: &mut Exposition, cluster: &LagCluster, group: &GroupView, row: &LagR
 }
 
 fn group(out: &mut Exposition, cluster: &LagCluster, group: &GroupView, value: Option<f64>) {
-    out.value(&[("cluster_name", &cluster.cluster), ("group", &group.group)], value.filter(|_| cluster.answering));
+    out.value(&[("cluster_name", &cluster.cluster), ("group", &group.group)], value);
+}
+
+/// Whether a group's numbers are those of now: frozen ones are shown on pages, with their age, and have no samples.
+pub const fn current(cluster: &LagCluster, group: &GroupView) -> bool {
+    cluster.answering && !group.frozen
+}
+
+/// A number of a group that is live.
+fn total(out: &mut Exposition, cluster: &LagCluster, of: &GroupView, value: Option<f64>) {
+    group(out, cluster, of, value.filter(|_| current(cluster, of)));
 }
 
 const LAG: (&str, &str) = ("streamgauge_group_lag_messages", "End of the log minus the committed position.");
@@ -241,16 +252,16 @@ const DRAIN: (&str, &str) = (
 
 /// A sample for each partition.
 const BY_PARTITION: &[Family] = &[
-    gauge(LAG.0, LAG.1, Over::Row(|out, c, g, r| row(out, c, g, r, whole(r.lag_messages)))),
-    gauge(AGE.0, AGE.1, Over::Row(|out, c, g, r| row(out, c, g, r, r.next_unread_age_seconds))),
-    gauge(DRAIN.0, DRAIN.1, Over::Row(|out, c, g, r| row(out, c, g, r, r.drain_seconds))),
+    gauge(LAG.0, LAG.1, Over::Row(|out, c, g, r| row(out, c, g, r, whole(r.lag_messages())))),
+    gauge(AGE.0, AGE.1, Over::Row(|out, c, g, r| row(out, c, g, r, r.next_unread_age_seconds.get()))),
+    gauge(DRAIN.0, DRAIN.1, Over::Row(|out, c, g, r| row(out, c, g, r, r.drain_seconds.get()))),
 ];
 
 /// The totals of each group.
 const BY_GROUP: &[Family] = &[
-    gauge(LAG.0, LAG.1, Over::Group(|out, c, g| group(out, c, g, whole(g.lag_messages)))),
-    gauge(AGE.0, AGE.1, Over::Group(|out, c, g| group(out, c, g, g.next_unread_age_seconds))),
-    gauge(DRAIN.0, DRAIN.1, Over::Group(|out, c, g| group(out, c, g, g.drain_seconds))),
+    gauge(LAG.0, LAG.1, Over::Group(|out, c, g| total(out, c, g, whole(g.lag_messages)))),
+    gauge(AGE.0, AGE.1, Over::Group(|out, c, g| total(out, c, g, g.next_unread_age_seconds))),
+    gauge(DRAIN.0, DRAIN.1, Over::Group(|out, c, g| total(out, c, g, g.drain_seconds))),
 ];
 
 /// What is said whatever the choice.
@@ -262,7 +273,7 @@ const OURS: &[Family] = &[
     ),
     gauge(
         "streamgauge_group_unknown_partitions",
-        "Partitions of which it is not known how much is unread: they are in no sum.",
+        "Partitions of which it is not known how much is unread: they are in no sum. All, where nobody tells it any more.",
         // Of a group of which nothing is known, how much is not known is not known either.
         Over::Group(|out, c, g| group(out, c, g, (!g.rows.is_empty()).then(|| g.unknown_partitions.into()))),
     ),
@@ -356,41 +367,3 @@ fn states(out: &mut Exposition, cluster: &LagCluster, group: &GroupView) {
         }
     }
 }
-
-fn letters(out: &mut Exposition, stream: &DlqStream, value: Option<f64>) {
-    out.value(&[("cluster_name", &stream.cluster), ("stream", &stream.stream)], value);
-}
-
-fn live(stream: &DlqStream, n: Option<u64>) -> Option<f64> {
-    n.filter(|_| stream.answering).map(|n| n as f64)
-}
-
-const LETTERS: &[Family] = &[
-    gauge(
-        "streamgauge_dlq_retained_messages",
-        "Letters that the log still has.",
-        Over::Letters(|out, s| letters(out, s, live(s, s.retained))),
-    ),
-    gauge(
-        "streamgauge_dlq_unhandled_messages",
-        "Letters that the redrive group has not passed; all where there is none.",
-        Over::Letters(|out, s| letters(out, s, live(s, s.unhandled))),
-    ),
-    gauge(
-        "streamgauge_dlq_oldest_unhandled_age_seconds",
-        "Age of the oldest unhandled letter.",
-        Over::Letters(|out, s| {
-            letters(out, s, s.oldest_unhandled_age_seconds.filter(|_| s.answering));
-        }),
-    ),
-    counter(
-        "streamgauge_dlq_inflow_messages_total",
-        "Letters that arrived since the stream was first watched.",
-        Over::Counted(|out, s| out.count(&[("cluster_name", &s.cluster), ("stream", &s.stream)], s.inflow)),
-    ),
-    counter(
-        "streamgauge_dlq_expired_messages_total",
-        "Letters lost to retention before anybody handled them, since the stream was first watched.",
-        Over::Counted(|out, s| out.count(&[("cluster_name", &s.cluster), ("stream", &s.stream)], s.expired)),
-    ),
-];

@@ -2,7 +2,9 @@
 
 pub mod api;
 mod compat;
+mod letters;
 pub mod metrics;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod told;

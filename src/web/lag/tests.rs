@@ -12,7 +12,7 @@ use super::LagMetrics;
 use super::metrics::{PIECE_BYTES, Samples};
 use crate::model::{GroupPhase, GroupProtocol, PartitionFacts, Timestamp, TopicFacts};
 use crate::snapshot::{
-    AgeMethod, Confidence, DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState,
+    AgeMethod, Burrow, Confidence, DlqBoard, DlqCounted, DlqStream, GroupView, LagBoard, LagCluster, LagRow, LagState,
     PartitionTrouble, Snapshot, ToldLag,
 };
 use crate::text::Locale;
@@ -20,6 +20,9 @@ use crate::text::i18n::lag_reason;
 use crate::web::WebConfig;
 use crate::web::exposition::{Exposition, Format};
 use crate::web::tests::{Answer, Fixture, send};
+
+mod contract;
+mod told;
 
 fn at() -> Timestamp {
     Timestamp::from_seconds(crate::web::tests::NOW)
@@ -29,17 +32,16 @@ fn row(stream: &str, partition: u32) -> LagRow {
     LagRow {
         stream: stream.into(),
         partition,
-        committed: Some(90),
-        start: Some(10),
-        end: Some(100),
-        lag_messages: Some(10),
-        readable: Some(10),
-        next_unread_age_seconds: Some(2.5),
+        committed: Some(90).into(),
+        start: Some(10).into(),
+        end: Some(100).into(),
+        readable: Some(10).into(),
+        next_unread_age_seconds: Some(2.5).into(),
         method: AgeMethod::Index,
         confidence: Confidence::Good,
         state: LagState::Lagging,
         owner: Some(Arc::new(("app-1".into(), "/10.0.0.7".into()))),
-        samples: vec![(10, 80, 85), (0, 90, 100)].into(),
+        seen: vec![(10, 80, 85), (0, 90, 100)].into(),
         ..LagRow::default()
     }
 }
@@ -51,7 +53,7 @@ fn group(name: &str, state: LagState, rows: Vec<LagRow>) -> Arc<GroupView> {
         phase: GroupPhase::Stable,
         members: Some(2),
         state,
-        burrow: "WARN",
+        burrow: Burrow::Warn,
         lag_messages: Some(10),
         next_unread_age_seconds: Some(2.5),
         lost_messages: 4,
@@ -65,8 +67,8 @@ fn group(name: &str, state: LagState, rows: Vec<LagRow>) -> Arc<GroupView> {
 fn board() -> LagBoard {
     let unknown = LagRow { stream: "orders".into(), partition: 1, ..LagRow::default() };
     let done = LagRow {
-        lag_messages: Some(0),
-        next_unread_age_seconds: None,
+        committed: Some(100).into(),
+        next_unread_age_seconds: None.into(),
         method: AgeMethod::CaughtUp,
         ..row("orders", 2)
     };
@@ -254,7 +256,7 @@ async fn events_about_groups_that_nobody_asks_for_are_told_beside_them() {
 
 #[tokio::test]
 async fn no_total_says_zero_while_partitions_are_unknown() {
-    let zero = LagRow { lag_messages: Some(0), next_unread_age_seconds: Some(0.0), ..row("orders", 0) };
+    let zero = LagRow { committed: Some(100).into(), next_unread_age_seconds: Some(0.0).into(), ..row("orders", 0) };
     let unknown = LagRow { stream: "orders".into(), partition: 1, ..LagRow::default() };
     let sums =
         GroupView { lag_messages: None, next_unread_age_seconds: None, unknown_partitions: 1, ..GroupView::default() };

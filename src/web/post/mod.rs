@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::App;
 use super::auth::Caller;
@@ -24,8 +25,15 @@ use item::{Prepared, Rules};
 
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
-/// Longest wait for the log's acknowledgement: below the timeout of a request, so that the caller learns the ids.
-const APPEND: Duration = Duration::from_secs(25);
+/// How long a caller may take to send the body, and how long all of it may take, the log's acknowledgement included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) body: Duration,
+    pub(super) whole: Duration,
+}
+
+/// The default `limits.body_bytes` at 50 KB/s; and less than the timeout of a request, so that the caller learns the ids.
+const PATIENCE: Patience = Patience { body: Duration::from_secs(20), whole: Duration::from_secs(28) };
 /// When to try again while the log does not acknowledge, seconds.
 const LOG_DOWN_RETRY: u32 = 5;
 /// When to try again after a conflict on an idempotency key, seconds.
@@ -41,13 +49,18 @@ struct Accepted<'a> {
 
 /// The handler.
 pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    within(PATIENCE, app, request).await
+}
+
+pub(super) async fn within(patience: Patience, app: Arc<App>, request: Request) -> Result<Response, Problem> {
+    let until = Instant::now() + patience.whole;
     if app.context.publish.is_none() {
         return Err(Problem::not_found("ingest is off: name a cluster and a stream under [publish]"));
     }
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers)?;
     let key = idempotency_key(&parts)?;
-    let body = read(&parts.headers, body, app.config.limits.body_bytes).await?;
+    let body = read(&parts.headers, body, app.config.limits.body_bytes, patience.body).await?;
     let body_hash = hash(&parts.headers, &body);
     let seed = key.as_ref().map(|key| Sha256::new().chain_update(body_hash).chain_update(key).finalize().into());
     let rules = Rules::new(&app.context.limits, (app.context.now)(), &parts.headers, seed);
@@ -55,8 +68,8 @@ pub async fn transactions(State(app): State<Arc<App>>, request: Request) -> Resu
     // A task of its own: a caller that hangs up must not leave a key claimed or an append half told.
     let work = tokio::spawn(async move {
         match key {
-            Some(key) => once(&app, key, body_hash, items).await,
-            None => append(&app, items).await.map(|answer| respond(answer, false)),
+            Some(key) => once(&app, key, body_hash, items, until).await,
+            None => append(&app, items, until).await.map(|answer| respond(answer, false)),
         }
     });
     work.await.unwrap_or_else(|error| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
@@ -69,7 +82,13 @@ fn hash(headers: &HeaderMap, body: &[u8]) -> [u8; 32] {
 }
 
 /// Does the work at most once per key and gives the stored answer again.
-async fn once(app: &App, key: String, body_hash: [u8; 32], items: Vec<Prepared>) -> Result<Response, Problem> {
+async fn once(
+    app: &App,
+    key: String,
+    body_hash: [u8; 32],
+    items: Vec<Prepared>,
+    until: Instant,
+) -> Result<Response, Problem> {
     let now = (app.context.now)();
     match on_ledger(app, &key, move |keys, key| keys.claim(key, body_hash, now)).await? {
         Claim::Fresh => {}
@@ -86,7 +105,7 @@ async fn once(app: &App, key: String, body_hash: [u8; 32], items: Vec<Prepared>)
         }
     }
     let claimed = Claimed { app, key: &key };
-    let answer = append(app, items).await?;
+    let answer = append(app, items, until).await?;
     let stored = answer.clone();
     on_ledger(app, &key, move |keys, key| keys.finish(key, &stored)).await?;
     std::mem::forget(claimed);
@@ -121,10 +140,11 @@ async fn on_ledger<T: Send + 'static>(
 }
 
 /// Appends all items and says where they lie.
-async fn append(app: &App, items: Vec<Prepared>) -> Result<StoredAnswer, Problem> {
+async fn append(app: &App, items: Vec<Prepared>, until: Instant) -> Result<StoredAnswer, Problem> {
     let Some(publish) = &app.context.publish else { return Err(Problem::not_found("ingest is off")) };
     let (names, records): (Vec<_>, Vec<_>) = items.into_iter().map(|i| ((i.id, i.transaction_id), i.record)).unzip();
-    let answer = tokio::time::timeout(APPEND, publish.write.append(&publish.stream, records)).await;
+    let began = Instant::now();
+    let answer = tokio::time::timeout_at(until, publish.write.append(&publish.stream, records)).await;
     let appended = match answer {
         Ok(Ok(appended)) if appended.len() == names.len() => appended,
         Ok(Ok(some)) => {
@@ -132,7 +152,9 @@ async fn append(app: &App, items: Vec<Prepared>) -> Result<StoredAnswer, Problem
         }
         Ok(Err(error @ WriteError::Unavailable(_))) => return Err(unsure(error.to_string(), names)),
         Ok(Err(error)) => return Err(Problem::new(StatusCode::BAD_GATEWAY, error.to_string())),
-        Err(_) => return Err(unsure(format!("the log did not acknowledge within {APPEND:?}"), names)),
+        Err(_) => {
+            return Err(unsure(format!("the log did not acknowledge within {:.0?}", began.elapsed()), names));
+        }
     };
     let accepted = names.iter().zip(&appended).map(|((id, transaction_id), at)| Accepted { id, transaction_id, at });
     let body = serde_json::json!({"accepted": accepted.collect::<Vec<_>>()});
@@ -168,7 +190,7 @@ fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
     Ok(Some(format!("{caller}\n{key}")))
 }
 
-async fn read(headers: &HeaderMap, body: Body, cap: usize) -> Result<Bytes, Problem> {
+async fn read(headers: &HeaderMap, body: Body, cap: usize, patience: Duration) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than limits.body_bytes = {cap} bytes"))
     };
@@ -176,7 +198,9 @@ async fn read(headers: &HeaderMap, body: Body, cap: usize) -> Result<Bytes, Prob
     if announced.is_some_and(|n| n > cap) {
         return Err(too_large());
     }
-    to_bytes(body, cap).await.map_err(|error| {
+    let all = tokio::time::timeout(patience, to_bytes(body, cap)).await;
+    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body was not there within {patience:?}"));
+    all.map_err(late)?.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
             return too_large();

@@ -8,8 +8,13 @@ use axum::http::{Request, StatusCode};
 
 use super::{Answer, Fixture, send};
 use crate::broker::Boxed;
+use crate::dlq::Skip;
+use crate::model::Timestamp;
 use crate::snapshot::{DlqBoard, DlqStream, LetterView, PeekQuestion, Peeked, PeekedLetter, RedriveView};
-use crate::web::{Actions, DlqActions, RedrivePlan, RedriveStep, RedriveTarget, Refusal, WebConfig};
+use crate::store::AuditEntry;
+use crate::text::Locale;
+use crate::text::i18n::{dlq_texts, fill};
+use crate::web::{Actions, DlqActions, InterruptedRun, RedrivePlan, RedriveStep, RedriveTarget, Refusal, WebConfig};
 
 /// Writes down what it is asked to do.
 #[derive(Default)]
@@ -17,6 +22,7 @@ struct Fake {
     asked: Mutex<Vec<String>>,
     plans: Mutex<Vec<RedrivePlan>>,
     run: Mutex<Option<(RedrivePlan, Arc<RedriveView>)>>,
+    interrupted: Mutex<Option<InterruptedRun>>,
 }
 
 impl Fake {
@@ -50,7 +56,7 @@ impl DlqActions for Fake {
             dry_run: true,
             state: "done",
             sent: [("orders".to_owned(), 12)].into(),
-            skipped: [("transaction has ended ok", 3)].into(),
+            skipped: [("transaction has ended ok", 3), (Skip::Unasked.name(), 7)].into(),
             ..RedriveView::default()
         };
         *self.run.lock().unwrap() = Some((plan, Arc::new(run)));
@@ -76,6 +82,21 @@ impl DlqActions for Fake {
 
     fn progress(&self, _: &str, _: &str) -> Option<(RedrivePlan, Arc<RedriveView>)> {
         self.run.lock().unwrap().clone()
+    }
+
+    fn interrupted(&self, _: &str, _: &str) -> Option<InterruptedRun> {
+        self.interrupted.lock().unwrap().clone()
+    }
+
+    fn audited(&self, before: Option<u64>, most: usize) -> Boxed<'_, Result<Vec<(u64, AuditEntry)>, Refusal>> {
+        let line = |number: u64| AuditEntry {
+            at: Timestamp::from_seconds(1_795_341_600),
+            user: if number == 1 { String::new() } else { "ann".into() },
+            action: if number == 2 { "redrive.begin".into() } else { "peek".into() },
+            detail: format!("line {number} <of> orders.dlq"),
+        };
+        let lines = (0..before.unwrap_or(250).min(250)).rev().take(most).map(|n| (n, line(n))).collect();
+        Box::pin(async move { Ok(lines) })
     }
 }
 
@@ -203,18 +224,97 @@ async fn without_actions_the_pages_say_so() {
 }
 
 #[tokio::test]
-async fn an_interrupted_redrive_is_told_and_resumed() {
+async fn letters_that_nobody_could_tell_of_are_counted_and_offered() {
     let fake = Arc::<Fake>::default();
-    let plan = RedrivePlan { cluster: "main".into(), stream: "orders.dlq".into(), ..RedrivePlan::default() };
-    let run = RedriveView { run: "r1".into(), state: "interrupted", ..RedriveView::default() };
-    *fake.run.lock().unwrap() = Some((plan, Arc::new(run)));
+    let router = router(&fake);
+    let path = "/dlq/main/orders.dlq/redrive";
+    let (cookie, token) = keys(&get(&router, path).await);
+    let counted = post(&router, path, &cookie, format!("token={token}&act=dry_run")).await;
+    let page = get(&router, counted.header("location")).await;
+    for text in ["nobody said whether the transaction has ended ok", "7 letters stay", "name=\"include_unknown\""] {
+        assert!(page.text.contains(text), "{text} in {}", page.text);
+    }
+    assert!(!page.text.contains("name=\"include_unknown\" value=\"1\" checked"), "nobody has said so");
+    let korean = get(&router, &format!("{path}?lang=ko")).await;
+    let said = fill(dlq_texts(Locale::Ko).unasked_why, &[("n", "7")]);
+    assert!(korean.text.contains(&said), "{said} in {}", korean.text);
+    let told = post(&router, path, &cookie, format!("token={token}&act=dry_run&include_unknown=1")).await;
+    let page = get(&router, told.header("location")).await;
+    assert!(page.text.contains("name=\"include_unknown\" value=\"1\" checked"), "{}", page.text);
+    let asked: Vec<bool> = fake.plans.lock().unwrap().iter().map(|p| p.include_unknown).collect();
+    assert_eq!(asked, [false, true]);
+}
+
+/// What the page says of the interrupted run.
+fn interrupted_of(page: &Answer) -> &str {
+    page.text.split("id=\"interrupted\"").nth(1).map_or("", |rest| rest.split("</section>").next().unwrap())
+}
+
+#[tokio::test]
+async fn an_interrupted_redrive_is_told_beside_others_resumed_and_dismissed() {
+    let fake = Arc::<Fake>::default();
+    let plan = RedrivePlan { error: "Timeout".into(), ..RedrivePlan::default() };
+    *fake.interrupted.lock().unwrap() = Some(InterruptedRun { run: "r1".into(), by: "ann".into(), plan: plan.clone() });
     let router = router(&fake);
     let path = "/dlq/main/orders.dlq/redrive";
     let form = get(&router, path).await;
-    let shown = form.text.split("id=\"run\"").nth(1).unwrap().split("</section>").next().unwrap();
-    assert!(shown.contains("Interrupted") && shown.contains("value=\"resume\""), "{shown}");
-    assert!(!shown.contains("data-again"), "nothing moves: the page need not come again");
+    let shown = interrupted_of(&form);
+    for text in ["Interrupted", "begun by ann", "Timeout", "value=\"resume\"", "value=\"dismiss\""] {
+        assert!(shown.contains(text), "{text} in {shown}");
+    }
+    assert!(!form.text.contains("data-again"), "nothing moves: the page need not come again");
     let (cookie, token) = keys(&form);
-    post(&router, path, &cookie, format!("token={token}&act=resume")).await;
-    assert_eq!(fake.asked(), ["Resume main/orders.dlq"]);
+    // A dry run beside it hides nothing, and nothing else begins.
+    post(&router, path, &cookie, format!("token={token}&act=dry_run")).await;
+    let form = get(&router, path).await;
+    assert!(interrupted_of(&form).contains("value=\"resume\""), "{}", form.text);
+    assert!(!form.text.contains("value=\"start\"") && form.text.contains("resume or dismiss the interrupted run"));
+    let api = get(&router, "/api/v1/dlq").await;
+    let streams = serde_json::from_str::<serde_json::Value>(&api.text).unwrap()["data"]["streams"][0].clone();
+    assert_eq!(streams["interrupted"], serde_json::json!({"run": "r1", "by": "ann", "can_resume": true}));
+    assert_eq!(streams["redrive"]["state"], "done");
+    for act in ["resume", "dismiss"] {
+        post(&router, path, &cookie, format!("token={token}&act={act}")).await;
+    }
+    assert_eq!(fake.asked(), ["dry_run", "Resume main/orders.dlq", "Dismiss main/orders.dlq"]);
+    // Of a limited number nobody knows how many are left.
+    let limited = RedrivePlan { most: Some(5), ..plan };
+    *fake.interrupted.lock().unwrap() = Some(InterruptedRun { plan: limited, ..InterruptedRun::default() });
+    let form = get(&router, path).await;
+    let shown = interrupted_of(&form);
+    assert!(!shown.contains("value=\"resume\"") && shown.contains("value=\"dismiss\""), "{shown}");
+}
+
+#[tokio::test]
+async fn who_looked_and_moved_is_listed_newest_first_and_in_pages() {
+    let router = router(&Arc::default());
+    let page = get(&router, "/dlq/audit").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.text.contains("line 249 &#60;of&#62; orders.dlq") && !page.text.contains("line 149 "),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains("href=\"/dlq/audit?before=150\""), "{}", page.text);
+    let last = get(&router, "/dlq/audit?before=3&lang=ko").await;
+    let ko = dlq_texts(Locale::Ko);
+    for text in [ko.did_begin, ko.nobody, ko.did_peek] {
+        assert!(last.text.contains(text), "{text} in {}", last.text);
+    }
+    assert!(!last.text.contains("before=0"), "that was all");
+    let json = |answer: &Answer| serde_json::from_str::<serde_json::Value>(&answer.text).unwrap();
+    let first = json(&get(&router, "/api/v1/audit?limit=2").await);
+    assert_eq!(first["next"], "limit=2&before=248");
+    let line = serde_json::json!({"number": 249, "at": "2026-11-22T10:00:00.000Z", "user": "ann", "action": "peek", "detail": "line 249 <of> orders.dlq"});
+    assert_eq!(first["data"]["lines"][0], line);
+    let last = json(&get(&router, "/api/v1/audit?before=2").await);
+    assert_eq!(
+        (&last["data"]["lines"][0]["user"], &last["next"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    for wrong in ["limit=0", "limit=1001", "before=x", "user=ann"] {
+        assert_eq!(get(&router, &format!("/api/v1/audit?{wrong}")).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let off = watched().router(WebConfig::default());
+    assert_eq!(get(&off, "/api/v1/audit").await.status, StatusCode::NOT_FOUND);
 }

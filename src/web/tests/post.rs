@@ -1,17 +1,23 @@
 //! `POST /transactions`.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, StatusCode};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 
 use super::{Answer, Fixture, send};
 use crate::decode::{BatchBuilder, Decoder, Record};
 use crate::model::WebLimits;
 use crate::model::{Format, Kind, Limits};
-use crate::web::WebConfig;
+use crate::web::post::{Patience, within};
+use crate::web::{App, WebConfig};
 
 async fn post(router: &Router, media: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = Request::post("/transactions");
@@ -305,6 +311,55 @@ async fn the_same_key_at_the_same_time_is_a_conflict_and_a_caller_that_leaves_ch
         tokio::task::yield_now().await;
     }
     assert_eq!(fixture.log.records.lock().unwrap().len(), 1);
+}
+
+/// A body of which nothing ever comes.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_is_cut_off_and_what_is_left_of_the_time_is_the_logs() {
+    let fixture = Fixture::new();
+    let app = App::new(fixture.context.clone(), WebConfig::default());
+    let ask = async |body: Body, whole| {
+        let patience = Patience { body: Duration::from_millis(20), whole };
+        let request = Request::post("/transactions").header("content-type", JSON).body(body).unwrap();
+        let answer = within(patience, Arc::clone(&app), request);
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("not as long as it likes");
+        answer.expect_err("nobody answers in time")
+    };
+    let slow = ask(Body::new(Never), Duration::from_secs(3_600)).await;
+    assert_eq!(slow.status, StatusCode::REQUEST_TIMEOUT, "{slow:?}");
+    let _closed = fixture.log.gate.lock().await;
+    let late = ask(Body::from("{}"), Duration::ZERO).await;
+    assert_eq!((late.status, late.unsure.len()), (StatusCode::SERVICE_UNAVAILABLE, 1), "{late:?}");
+}
+
+#[tokio::test]
+async fn limits_of_a_body_are_the_most_that_is_taken() {
+    let fixture = Fixture::new();
+    let config = WebConfig {
+        limits: WebLimits { body_bytes: 40, body_events: 3, ..WebLimits::default() },
+        ..WebConfig::default()
+    };
+    let router = fixture.router(config);
+    for (events, status) in [(2, StatusCode::ACCEPTED), (3, StatusCode::ACCEPTED), (4, StatusCode::PAYLOAD_TOO_LARGE)] {
+        let body = format!("[{}]", vec!["{}"; events].join(","));
+        assert_eq!(post(&router, JSON, &[], &body).await.status, status, "{events} events");
+    }
+    for (bytes, status) in [(39, StatusCode::ACCEPTED), (40, StatusCode::ACCEPTED), (41, StatusCode::PAYLOAD_TOO_LARGE)]
+    {
+        let body = format!("{{{}}}", " ".repeat(bytes - 2));
+        assert_eq!(post(&router, JSON, &[], &body).await.status, status, "{bytes} bytes");
+    }
 }
 
 #[tokio::test]

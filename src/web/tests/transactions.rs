@@ -56,7 +56,7 @@ fn waiting(key: TransactionKey) -> TransactionView {
         }),
         times_out_at: None,
         events: Some(vec![event("placed", 0, None), event("paid", 1, Some(("placed".to_owned(), hop)))]),
-        full: false,
+        truncated: false,
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
         trace_carried: true,
         kept_until: None,

@@ -134,6 +134,11 @@ impl StreamExpected {
 }
 
 impl FlowExpected {
+    /// The first second with an event.
+    pub fn first_second(&self) -> Option<i64> {
+        self.seconds.iter().find(|(_, second)| second.events > 0).map(|(at, _)| *at)
+    }
+
     /// An event that is no copy.
     pub fn count_event(&mut self, record: &Record, cut: i64, late: bool) {
         self.totals.events += 1;

@@ -14,6 +14,7 @@ fn nothing_is_read_before_its_position_is_durable() {
     let reading = Reading::start(&log, exact("orders", Start::Earliest), Positions::default());
     let Input::Open(open) = reading.next() else { panic!("an open comes first") };
     assert_eq!((open.next, open.log_start, open.began, open.append_time), (0, 0, Began::Beginning, true));
+    assert!(matches!(reading.next(), Input::Announced(_)), "all that was there is open");
     // Several rounds of the reader's loop pass, and nothing comes.
     assert!(reading.input.recv_timeout(Duration::from_millis(60)).is_err());
     reading.store(&open);
@@ -39,6 +40,7 @@ fn what_was_opened_together_is_read_together() {
     let both = vec![spec(StreamName::Pattern(".".into()), Start::Earliest)];
     let reading = Reading::start(&log, both, Positions::default());
     let (Input::Open(first), Input::Open(second)) = (reading.next(), reading.next()) else { panic!("two opens") };
+    assert!(matches!(reading.next(), Input::Announced(_)), "only once both are open");
     reading.store(&first);
     assert!(reading.input.recv_timeout(Duration::from_millis(60)).is_err(), "b is not durable yet: a waits");
     reading.store(&second);
@@ -137,8 +139,8 @@ fn a_log_that_ends_before_our_position_was_cut_there_and_is_read_on() {
     };
     stored.sources[0].next = 9;
     let reading = Reading::start(&log, exact("orders", Start::Earliest), stored);
-    let gap = reading.find(|i| if let Input::Gap(_, from, to, _) = i { Some((*from, *to)) } else { None });
-    assert_eq!(gap, (5, 5));
+    let cut = reading.find(|i| if let Input::Cut(cut) = i { Some((cut.next, cut.known)) } else { None });
+    assert_eq!(cut, (5, true));
     let tail = reading.find(|i| if let Input::Tail(tail) = i { Some((tail.next, tail.end)) } else { None });
     assert_eq!(tail, (5, 5));
     append(&log, "orders", vec![record(77)]).unwrap();

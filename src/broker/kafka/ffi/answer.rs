@@ -83,7 +83,7 @@ pub(in super::super) struct ConfigOf {
     pub retention_bytes: Option<i64>,
     /// `cleanup.policy`.
     pub cleanup: String,
-    /// `errors.deadletterqueue.group.enable`.
+    /// `errors.deadletterqueue.group.enable`: of share groups (KIP-1191), from Kafka 4.4 on; Kafka 4.3 does not have it.
     pub dead_letters: bool,
     /// `max.message.bytes`: of a batch as it arrives.
     pub batch_bytes: Option<u64>,

@@ -47,7 +47,10 @@ pub fn head(kit: &Kit, cluster: &str, name: &str, found: Option<(&LagCluster, &G
         Html::text(groups::protocol(l, group.protocol)),
         Html::text(groups::phase(l, group.phase)),
         Html::text(&format!("{} {members}", l.members)),
-        Html::text(&if group.burrow.is_empty() { String::new() } else { format!("Burrow {}", group.burrow) }),
+        Html::text(&match group.burrow.name() {
+            "" => String::new(),
+            said => format!("Burrow {said}"),
+        }),
         // Nobody could ask for the positions of a share group: there is no time of which they are.
         if group.as_of == Timestamp::default() {
             Html::default()
@@ -83,6 +86,8 @@ fn tiles(kit: &Kit, group: &GroupView) -> Vec<Tile> {
     };
     let unknown = match group.unknown_partitions {
         0 => Html::text(&words::trend_words(&group.trend)),
+        // What is frozen is in the sum, as it was.
+        _ if group.frozen => Html::text(&words::trend_words(&group.trend)),
         n => Html::text(&crate::text::i18n::fill(l.unknown_rows, &[("n", &n.to_string())])),
     };
     let waits = group.lag_messages.is_some_and(|n| n > 0);

@@ -160,7 +160,7 @@ fn row(kit: &Kit, (cluster, group): Entry, many: bool) -> Row {
         members: Cell::plain(group.members.map_or_else(|| number::UNKNOWN.to_owned(), |n| number::count(n.into()))),
         protocol: protocol(l, group.protocol),
         phase: phase(l, group.phase),
-        burrow: group.burrow,
+        burrow: group.burrow.name(),
         lost: if group.lost_messages > 0 {
             fill(l.lost_n, &[("n", &number::count(group.lost_messages))])
         } else {

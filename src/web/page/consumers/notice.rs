@@ -100,7 +100,7 @@ fn oldest(kit: &Kit) -> Tile {
 
 fn caught_up(group: &GroupView) -> bool {
     group.unknown_partitions == 0
-        && group.rows.iter().all(|r| r.method == AgeMethod::CaughtUp || r.lag_messages == Some(0))
+        && group.rows.iter().all(|r| r.method == AgeMethod::CaughtUp || r.lag_messages() == Some(0))
 }
 
 /// The sum of what is known; `None` where nothing is.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::snapshot::{GroupView, LagCluster, LagRow};
+use crate::snapshot::{GroupView, LagCluster, LagRow, MaybeCount};
 use crate::text::natural;
 use crate::web::page::lens::Lens;
 
@@ -69,7 +69,7 @@ pub fn groups(lens: &Lens, a: Entry, b: Entry) -> Ordering {
         "trend" => numbers(growth(x), growth(y), r),
         "members" => numbers(x.members.map(f64::from), y.members.map(f64::from), r),
         "protocol" => turned((x.protocol as u8).cmp(&(y.protocol as u8)), r),
-        "burrow" => names(x.burrow, y.burrow, r),
+        "burrow" => names(x.burrow.name(), y.burrow.name(), r),
         _ => Ordering::Equal,
     };
     order.then_with(|| worst_group(a, b))
@@ -82,25 +82,25 @@ fn places(a: &LagRow, b: &LagRow) -> Ordering {
 /// Partitions of a group as a lens orders them.
 pub fn rows(lens: &Lens, a: &LagRow, b: &LagRow) -> Ordering {
     let r = lens.reversed;
-    let whole = |n: Option<u64>| n.map(|n| n as f64);
+    let whole = |n: MaybeCount| n.get().map(|n| n as f64);
     let owner = |row: &LagRow| row.owner.as_ref().map(|o| o.0.to_string()).unwrap_or_default();
     let order = match lens.sort {
         "state" => turned(b.state.cmp(&a.state), r),
         "partition" => turned(places(a, b), r),
         "committed" => numbers(whole(a.committed), whole(b.committed), r),
         "end" => numbers(whole(a.end), whole(b.end), r),
-        "lag" => numbers(count(a.lag_messages), count(b.lag_messages), r),
+        "lag" => numbers(count(a.lag_messages()), count(b.lag_messages()), r),
         "readable" => numbers(whole(a.readable), whole(b.readable), r),
-        "age" => numbers(a.next_unread_age_seconds, b.next_unread_age_seconds, r),
-        "drain" => numbers(a.drain_seconds, b.drain_seconds, r),
-        "rate" => numbers(a.commit_rate, b.commit_rate, r),
-        "burrow" => names(a.burrow, b.burrow, r),
+        "age" => numbers(a.next_unread_age_seconds.get(), b.next_unread_age_seconds.get(), r),
+        "drain" => numbers(a.drain_seconds.get(), b.drain_seconds.get(), r),
+        "rate" => numbers(a.commit_rate.get(), b.commit_rate.get(), r),
+        "burrow" => names(a.burrow.name(), b.burrow.name(), r),
         "owner" => names(&owner(a), &owner(b), r),
         _ => Ordering::Equal,
     };
     order
         .then_with(|| b.state.cmp(&a.state))
-        .then_with(|| numbers(count(a.lag_messages), count(b.lag_messages), false))
+        .then_with(|| numbers(count(a.lag_messages()), count(b.lag_messages()), false))
         .then_with(|| places(a, b))
 }
 

@@ -117,26 +117,26 @@ fn row(kit: &Kit, cluster: &str, row: &LagRow, told: Option<&ToldLag>) -> Row {
         [age, number::count(committed), number::count(end)]
     };
     let course: Vec<Option<f32>> =
-        row.samples.iter().map(|(_, committed, end)| Some(end.saturating_sub(committed) as f32)).collect();
+        row.samples().map(|(_, committed, end)| Some(end.saturating_sub(committed) as f32)).collect();
     Row {
         key: place(row),
         place: place(row),
         state: words::state(kit, row.state),
         meaning: words::words(l, row.state).1,
         why: words::reason(kit, row.state, &row.reason),
-        committed: position(row.committed),
-        start: words::position(row.start),
-        end: position(row.end),
-        lag: Cell::plain(words::messages(row.lag_messages)),
-        readable: position(row.readable),
+        committed: position(row.committed.get()),
+        start: words::position(row.start.get()),
+        end: position(row.end.get()),
+        lag: Cell::plain(words::messages(row.lag_messages())),
+        readable: position(row.readable.get()),
         age: words::age(kit, row),
-        drain: words::drain(kit, row.drain_seconds, row.lag_messages),
-        rate: Cell::plain(kit.rate(row.commit_rate)),
-        burrow: row.burrow,
+        drain: words::drain(kit, row.drain_seconds.get(), row.lag_messages()),
+        rate: Cell::plain(kit.rate(row.commit_rate.get())),
+        burrow: row.burrow.name(),
         owner,
         host,
         told: told.map_or_else(Html::default, |t| told_words(kit, t)),
-        samples: row.samples.iter().map(sample).collect(),
+        samples: row.samples().map(sample).collect(),
         course: words::sparkline(&course, words::level(row.state)),
         peek: peek(kit, cluster, row),
     }
@@ -159,10 +159,10 @@ fn told_words(kit: &Kit, told: &ToldLag) -> Html {
 fn peek(kit: &Kit, cluster: &str, row: &LagRow) -> String {
     let stands = matches!(row.state, LagState::Stalled | LagState::Stopped | LagState::AckStalled | LagState::Lagging)
         || words::level(row.state) == Level::Bad;
-    let waits = row.lag_messages.is_some_and(|n| n > 0) || row.readable.is_some_and(|n| n > 0);
-    match row.committed {
+    let waits = row.lag_messages().is_some_and(|n| n > 0) || row.readable.get().is_some_and(|n| n > 0);
+    match row.committed.get() {
         Some(committed) if kit.cx.status.peek && stands && waits => {
-            let at = committed.max(row.start.unwrap_or(0));
+            let at = committed.max(row.start.get().unwrap_or(0));
             let (cluster, stream) = (percent_encode(cluster), percent_encode(&row.stream));
             format!("{}/peek?cluster={cluster}&stream={stream}&partition={}&position={at}", kit.cx.base, row.partition)
         }

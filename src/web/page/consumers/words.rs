@@ -62,7 +62,9 @@ pub fn messages(lag: Option<i64>) -> String {
 /// What is unread in a group, and how many of its partitions are not in that sum.
 pub fn group_messages(kit: &Kit, group: &GroupView) -> Cell {
     let said = |pattern| match group.unknown_partitions {
+        // What is frozen is in the sum, as it was.
         0 => String::new(),
+        _ if group.frozen => String::new(),
         n => fill(pattern, &[("n", &number::count(n.into()))]),
     };
     let (note, title) = (said(kit.l.unknown_short), said(kit.l.unknown_rows));
@@ -109,7 +111,7 @@ pub fn age(kit: &Kit, row: &LagRow) -> Cell {
         AgeMethod::Bracket => kit.l.m_bracket,
     };
     let trust = confidence(kit, row.confidence);
-    let value = match (row.next_unread_age_seconds, row.age_bounds) {
+    let value = match (row.next_unread_age_seconds.get(), row.age_bounds()) {
         (Some(age), _) => kit.limit(age),
         (None, Some((from, to))) => range(kit, from, to),
         (None, None) => UNKNOWN.to_owned(),
@@ -134,19 +136,17 @@ fn range(kit: &Kit, from: f64, to: f64) -> String {
 
 /// The oldest unread message of a group. Where that of a partition is not known, what can be said for sure.
 pub fn group_age(kit: &Kit, group: &GroupView) -> Cell {
-    let unread = || group.rows.iter().filter(|r| r.method != AgeMethod::CaughtUp && r.lag_messages != Some(0));
-    if group.lag_messages.is_some() && group.unknown_partitions == 0 && unread().all(|r| r.readable == Some(0)) {
+    let unread = || group.rows.iter().filter(|r| r.method != AgeMethod::CaughtUp && r.lag_messages() != Some(0));
+    if group.lag_messages.is_some() && group.unknown_partitions == 0 && unread().all(|r| r.readable.get() == Some(0)) {
         return Cell::nothing(kit.l.m_caught_up, "");
     }
     if let Some(seconds) = group.next_unread_age_seconds.filter(|age| *age > 0.0) {
-        let oldest = unread().filter(|r| r.next_unread_age_seconds.is_some());
-        let oldest = oldest.max_by(|a, b| {
-            a.next_unread_age_seconds.partial_cmp(&b.next_unread_age_seconds).unwrap_or(std::cmp::Ordering::Equal)
-        });
-        let found = oldest.map(|row| age(kit, row)).unwrap_or_default();
+        let ages = unread().filter_map(|r| Some((r.next_unread_age_seconds.get()?, r)));
+        let oldest = ages.max_by(|a, b| a.0.total_cmp(&b.0));
+        let found = oldest.map(|(_, row)| age(kit, row)).unwrap_or_default();
         return Cell { value: kit.limit(seconds), ..found };
     }
-    let least = unread().filter_map(|r| r.next_unread_age_seconds.or(r.age_bounds.map(|b| b.0))).fold(0.0, f64::max);
+    let least = unread().filter_map(|r| r.next_unread_age_seconds.get().or(r.bounds[0].get())).fold(0.0, f64::max);
     if least > 0.0 {
         let value = fill(kit.l.at_least, &[("age", &kit.age(least))]);
         return Cell { value, note: kit.l.c_rough.to_owned(), title: kit.l.m_bracket.to_owned(), quiet: false };

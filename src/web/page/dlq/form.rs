@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use askama::Template;
 
+use crate::dlq::Skip;
 use crate::model::Timestamp;
 use crate::snapshot::{PeekQuestion, Peeked, PeekedLetter, RedriveView};
 use crate::text::i18n::{DlqTexts, fill};
 use crate::text::number;
-use crate::web::dlq::{RedrivePlan, RedriveTarget};
+use crate::web::dlq::{InterruptedRun, RedrivePlan, RedriveTarget};
 use crate::web::page::frame::Frame;
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::part::to_html;
@@ -33,7 +34,7 @@ pub enum Notice {
     Refused(String),
 }
 
-fn frame(kit: &Kit, title: &str, back: &View) -> Frame {
+pub(super) fn frame(kit: &Kit, title: &str, back: &View) -> Frame {
     let mut f = Frame::new(kit, back, title.to_owned(), Vec::new());
     // A form that changes under one's hands is no help.
     f.live.clear();
@@ -153,6 +154,25 @@ struct RedrivePage<'a> {
     groups: Vec<(String, String, bool)>,
     field: Fields,
     run: Option<Run>,
+    interrupted: Option<Broken>,
+}
+
+/// A run that was interrupted.
+struct Broken {
+    lead: String,
+    /// What was asked for: name and value of a field.
+    asked: Vec<(&'static str, String)>,
+    why: &'static str,
+    acts: Vec<(&'static str, &'static str)>,
+}
+
+/// What is known of the runs of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// The newest that this process began, and what it was begun with.
+    pub newest: Option<(RedrivePlan, Arc<RedriveView>)>,
+    /// One that the end of an earlier process interrupted.
+    pub interrupted: Option<InterruptedRun>,
 }
 
 /// The texts of the fields.
@@ -210,18 +230,13 @@ fn chosen(plan: &RedrivePlan) -> Vec<(&'static str, String)> {
         ("target", field.target.to_owned()),
         ("target_stream", field.target_stream),
         ("include_ok", String::from(if plan.include_ok { "1" } else { "" })),
+        ("include_unknown", String::from(if plan.include_unknown { "1" } else { "" })),
     ];
     fields.into_iter().filter(|(_, v)| !v.is_empty()).collect()
 }
 
-/// The page of a redrive: the newest run, and the form.
-pub fn redrive(
-    cx: &PageContext,
-    plan: &RedrivePlan,
-    token: &str,
-    run: Option<&(RedrivePlan, Arc<RedriveView>)>,
-    notice: &Notice,
-) -> String {
+/// The page of a redrive: the newest run, the one that was interrupted, and the form.
+pub fn redrive(cx: &PageContext, plan: &RedrivePlan, token: &str, runs: &Runs, notice: &Notice) -> String {
     let kit = &Kit::new(cx);
     let d = kit.d;
     let back = View::DlqStream(plan.cluster.clone(), plan.stream.clone());
@@ -236,7 +251,15 @@ pub fn redrive(
     };
     let field = Fields::of(plan);
     // What the result's button begins is what was counted, whatever the form below says meanwhile.
-    let chosen = chosen(run.map_or(plan, |(counted, _)| counted));
+    let chosen = chosen(runs.newest.as_ref().map_or(plan, |(counted, _)| counted));
+    let mut run = runs.newest.as_ref().map(|(_, run)| going(kit, run));
+    if let (Some(run), Some(_)) = (&mut run, &runs.interrupted)
+        && !run.start.is_empty()
+    {
+        run.start.clear();
+        run.notes.push(Html::text(d.interrupted_first));
+    }
+    let goes_on = run.as_ref().is_some_and(|r| !r.acts.is_empty());
     to_html(&RedrivePage {
         f: frame(kit, d.redrive, &back),
         d,
@@ -252,18 +275,36 @@ pub fn redrive(
         errors: choices(stream.map(|s| &s.by_error), &plan.error),
         groups: choices(stream.map(|s| &s.by_group), &plan.group),
         field,
-        run: run.map(|(_, run)| going(kit, run)),
+        run,
+        interrupted: runs.interrupted.as_ref().map(|run| broken(d, run, goes_on)),
     })
+}
+
+/// `goes_on`: another run of the stream does.
+fn broken(d: &'static DlqTexts, run: &InterruptedRun, goes_on: bool) -> Broken {
+    let can_resume = run.can_resume();
+    let mut acts = Vec::new();
+    if can_resume && !goes_on {
+        acts.push(("resume", d.resume));
+    }
+    acts.push(("dismiss", d.dismiss));
+    let by = if run.by.is_empty() { d.nobody } else { &run.by };
+    Broken {
+        lead: fill(d.begun_by, &[("who", by)]),
+        asked: chosen(&run.plan),
+        why: if can_resume { d.interrupted_why } else { d.interrupted_most },
+        acts,
+    }
 }
 
 /// Why letters were left, in the words of the page.
 fn reason(d: &'static DlqTexts, name: &'static str) -> &'static str {
-    use crate::dlq::Skip;
     let known = [
         (Skip::NotSelected, d.k_not_selected),
         (Skip::Settled, d.k_settled),
         (Skip::LoopCap, d.k_loop),
         (Skip::EndedOk, d.k_ok),
+        (Skip::Unasked, d.k_unasked),
         (Skip::NoTarget, d.k_no_target),
         (Skip::TargetMissing, d.k_missing),
         (Skip::TargetIsDlq, d.k_is_dlq),
@@ -282,14 +323,11 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
         "paused" => (Level::Warn, d.paused, vec![("resume", d.resume), ("cancel", d.cancel)]),
         "done" => (Level::Ok, d.done, vec![]),
         "cancelled" => (Level::Unknown, d.cancelled, vec![]),
-        "interrupted" => (Level::Warn, d.interrupted, vec![("resume", d.resume)]),
         _ => (Level::Bad, d.failed, vec![]),
     };
     let count = |n: u64| number::count(n);
     let sent: u64 = run.sent.values().sum();
-    // Of one that another process began, how far it came is not known before it goes on.
-    let unknown = run.state == "interrupted" && run.span == 0;
-    let mut rows = if unknown { Vec::new() } else { vec![(d.looked.to_owned(), count(run.looked_at))] };
+    let mut rows = vec![(d.looked.to_owned(), count(run.looked_at))];
     let moved = if run.dry_run { d.would_move } else { d.moved };
     rows.extend(run.sent.iter().map(|(stream, n)| (format!("{moved} \u{2192} {stream}"), count(*n))));
     rows.extend(run.skipped.iter().map(|(why, n)| (format!("{}: {}", d.left_out, reason(d, why)), count(*n))));
@@ -297,18 +335,14 @@ fn going(kit: &Kit, run: &RedriveView) -> Run {
     if run.unknown_transactions > 0 {
         notes.push(Html::text(&fill(d.not_looked_up, &[("n", &count(run.unknown_transactions))])));
     }
-    if run.state == "interrupted" {
-        notes.push(Html::text(d.interrupted_why));
+    if let Some(n) = run.skipped.get(Skip::Unasked.name()) {
+        notes.push(Html::text(&fill(d.unasked_why, &[("n", &count(*n))])));
     }
     let dry = run.dry_run && run.state == "done";
     Run {
         state: State { level, word: word.to_owned() },
         dry: if run.dry_run { d.dry_run } else { "" },
-        passed: if unknown {
-            String::new()
-        } else {
-            fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(run.span))])
-        },
+        passed: fill(d.passed_of, &[("n", &count(run.passed)), ("m", &count(run.span))]),
         share: (run.passed.min(run.span) * 100).checked_div(run.span).unwrap_or(100),
         rows,
         notes,

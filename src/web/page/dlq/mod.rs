@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use askama::Template;
 
-use crate::snapshot::{DlqBoard, DlqStream, FoundBy};
+use crate::snapshot::{DlqBoard, DlqLeftOut, DlqStream, FoundBy};
 use crate::text::i18n::{DlqTexts, LagTexts, fill};
 use crate::text::{natural, number};
 use crate::web::page::kit::{Html, Kit, Level, State};
@@ -14,10 +14,12 @@ use crate::web::page::{Part, View};
 use super::consumers::{Cell, Column, Head, Kept, Pager, heads, pager, sparkline, trend_words};
 use super::lens::Lens;
 
+mod audit;
 mod form;
 mod stream;
 
-pub use form::{Notice, peek, redrive};
+pub use audit::audit;
+pub use form::{Notice, Runs, peek, redrive};
 
 /// Columns of the table that can be sorted by.
 pub const COLUMNS: &[&str] =
@@ -164,14 +166,27 @@ struct Table {
     rows: Vec<Row>,
     pager: Pager,
     empty: &'static str,
-    dropped: String,
     beside: Vec<(&'static str, String)>,
+    /// Where who looked and moved is listed; empty: nowhere.
+    audit: String,
 }
 
 /// Streams of a board that are named beside the table.
 fn names(list: &[(String, std::sync::Arc<str>)]) -> String {
     let named = list.iter().take(MAX_NAMES).map(|(_, stream)| &**stream).collect::<Vec<_>>().join(", ");
     if list.len() > MAX_NAMES { format!("{named} \u{2026}") } else { named }
+}
+
+/// What bounds left out, over all clusters, each under its own name.
+fn left_out(d: &'static DlqTexts, board: &DlqBoard) -> Vec<(&'static str, String)> {
+    let sum = |of: fn(&DlqLeftOut) -> u64| board.left_out.values().map(of).sum::<u64>();
+    let all = [
+        (d.left_streams, sum(|l| l.streams)),
+        (d.left_suggested, sum(|l| l.suggested)),
+        (d.left_retry, sum(|l| l.retry)),
+        (d.left_counters, sum(|l| l.counters)),
+    ];
+    all.into_iter().filter(|(_, n)| *n > 0).map(|(label, n)| (label, number::count(n))).collect()
 }
 
 /// The table of streams as a lens shows it.
@@ -205,12 +220,12 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
         rows: streams[lens.window(streams.len())].iter().map(|s| row(kit, s, many)).collect(),
         pager: pager(kit, lens, streams.len(), board.streams.len(), view),
         empty: match board.streams.is_empty() {
-            true if kit.cx.status.lag_off => kit.l.off,
+            true if kit.cx.status.letters_off => d.off,
             true => d.none,
             false => d.none_match,
         },
-        dropped: if board.dropped > 0 {
-            fill(d.dropped_n, &[("n", &number::count(board.dropped))])
+        audit: if kit.cx.status.redrive || kit.cx.status.peek {
+            format!("{}/dlq/audit", kit.cx.base)
         } else {
             String::new()
         },
@@ -219,6 +234,7 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
             .filter(|(_, list)| !list.is_empty())
             .map(|(label, list)| (label, names(list)))
             .chain(kit.cx.status.letters_by_patterns.then(|| (d.by_patterns, String::new())))
+            .chain(left_out(d, board))
             .collect(),
     };
     render("dlq", &page)

@@ -218,7 +218,7 @@ fn shown(kit: &Kit, t: &TransactionView) -> Shown {
         TransactionState::Evicted => notes.push(x.w_evicted.to_owned()),
         TransactionState::InFlight | TransactionState::Ended => {}
     }
-    for (true_of_it, words) in [(t.recovered, x.w_recovered), (t.joined, x.w_joined), (t.full, x.w_full)] {
+    for (true_of_it, words) in [(t.recovered, x.w_recovered), (t.joined, x.w_joined), (t.truncated, x.w_truncated)] {
         if true_of_it {
             notes.push(words.to_owned());
         }
