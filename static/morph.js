@@ -1,5 +1,5 @@
 // Makes an element equal to a fresh one while keeping every node that is the same:
-// focus, selection, scroll positions and open details survive a tick.
+// focus, selection, scroll positions, open details and what is chosen in a list survive a tick.
 
 const key = (node) => (node.nodeType === 1 ? node.id || node.dataset?.key : undefined);
 const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
@@ -14,8 +14,20 @@ export function morph(old, fresh) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return old;
   }
+  if (old.nodeName === "SELECT") return list(old, fresh);
   attributes(old, fresh);
   children(old, fresh);
+  return old;
+}
+
+// What a person chose in a list stays chosen, also where it is not offered any more.
+function list(old, fresh) {
+  const { value } = old;
+  const offered = [...fresh.options].some((option) => option.value === value);
+  if (value && !offered) fresh.append(old.selectedOptions[0].cloneNode(true));
+  attributes(old, fresh);
+  children(old, fresh);
+  if (value || offered) old.value = value;
   return old;
 }
 

@@ -168,6 +168,9 @@ pub(super) fn read_metrics(table: &Table<'_>) -> MetricsConfig {
         partitions: table.flag("partitions").unwrap_or(true),
         compat: compat.into_iter().map(|t| t.text).collect(),
     };
+    if !config.partitions && !config.compat.is_empty() {
+        table.warn("compat", "with partitions = false the public dashboards of these exporters stay empty: they list groups and topics by the samples of partitions");
+    }
     table.finish();
     config
 }

@@ -95,6 +95,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        // For the layer that makes a page of it.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -34,7 +34,7 @@ pub async fn flow(
 
 /// `/status`
 pub async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    render(&app, &View::Status, query.as_deref().unwrap_or(""), &headers)
+    render(&app, &View::Status(Lens::default()), query.as_deref().unwrap_or(""), &headers)
 }
 
 /// `/consumers`
@@ -69,16 +69,12 @@ pub async fn dlq_stream(
 
 pub(super) fn render(app: &App, view: &View, query: &str, headers: &HeaderMap) -> Response {
     let view = &view.clone().asked(query);
-    let viewer = Viewer::of(view, query, headers);
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let context = viewer.context(&snapshot, &status, &app.base);
     match page::page(view, &context) {
         Some(html) => vary(Html(html).into_response()),
-        None => {
-            let detail = format!("There is no {view}.");
-            let html = page::error_page(404, "Not found", &detail, &context);
-            vary((StatusCode::NOT_FOUND, Html(html)).into_response())
-        }
+        None => Problem::not_found(format!("there is no {view}")).into_response(),
     }
 }
 
@@ -88,18 +84,17 @@ pub(super) fn vary(mut response: Response) -> Response {
     response
 }
 
-/// Nothing is served here: a page for browsers, problem+json for everybody else.
-pub async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
-    let path = request.uri().path();
-    let text = |name| request.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or("");
-    if !text(header::ACCEPT).contains("text/html") || path.starts_with("/api/") {
-        return Problem::not_found(format!("nothing is served under {path}")).into_response();
-    }
-    let viewer = Viewer::of(&View::Overview, request.uri().query().unwrap_or(""), request.headers());
+/// Nothing is served here.
+pub async fn not_found(request: Request) -> Response {
+    Problem::not_found(format!("nothing is served under {}", request.uri().path())).into_response()
+}
+
+/// The page that says what a problem says.
+pub(super) fn problem_page(app: &App, problem: &Problem, query: &str, headers: &HeaderMap) -> String {
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
-    let context = viewer.context(&snapshot, &status, &app.base);
-    let html = page::error_page(404, "Not found", &format!("Nothing is served under {path}."), &context);
-    vary((StatusCode::NOT_FOUND, Html(html)).into_response())
+    let title = problem.status.canonical_reason().unwrap_or("Error");
+    page::error_page(problem.status.as_u16(), title, &problem.detail, &viewer.context(&snapshot, &status, &app.base))
 }
 
 /// The route exists, but not for this method.
@@ -108,12 +103,18 @@ pub async fn method_not_allowed(request: Request) -> Response {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
 }
 
-/// `/assets/{hash}/{name}`: embedded, found by exact name, kept by browsers for ever.
-pub async fn asset(Path(path): Path<String>) -> Response {
+/// `/assets/{hash}/{name}`: embedded, found by exact name, kept by browsers for ever. What is found under a hash is
+/// what was found there before: who asks again has it.
+pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = page::asset(&path) else { return Problem::not_found("no such file").into_response() };
-    let headers =
-        [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    (headers, asset.bytes).into_response()
+    let tag = format!("\"{}\"", path.split('/').next().unwrap_or_default());
+    let held = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(&tag));
+    let headers = [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::ETAG, tag.as_str()),
+    ];
+    if held { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, asset.bytes).into_response() }
 }
 
 /// `/live/{view}`: the frames of a view. `Last-Event-ID` comes as a header, or as `last_event_id` from a
@@ -135,7 +136,7 @@ pub async fn live(
     let again = query.split('&').find_map(|pair| pair.strip_prefix("last_event_id="));
     let last_id = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(again);
     let encoding = Encoding::accepted(headers);
-    let viewer = Viewer::of(&view, query, headers);
+    let viewer = Viewer::of(query, headers);
     let spec = Spec { view, viewer };
     let subscriber = app.hub.subscribe(spec, encoding, last_id.filter(|id| id.len() <= LAST_ID_BYTES))?;
     // Only the framing that the fan-out speaks leaves hyper: chunks of HTTP/1.1.

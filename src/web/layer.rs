@@ -19,6 +19,7 @@ use tracing::Span;
 
 use super::App;
 use super::error::Problem;
+use super::html::problem_page;
 use crate::telemetry::propagate::adopt;
 
 /// No inline script or style, nothing from elsewhere, nobody frames us.
@@ -173,6 +174,23 @@ pub async fn own_words(request: Request, next: Next) -> Response {
     }
     let words = to_bytes(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
     Problem::new(status, String::from_utf8_lossy(&words)).into_response()
+}
+
+/// A problem is a page for those who read pages; scripts, and whoever asks for the API, get it as it is.
+pub async fn in_a_page(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
+    if !accepted.contains("text/html") || request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let page = problem_page(&app, &problem, uri.query().unwrap_or(""), &headers);
+    let (mut head, _) = response.into_parts();
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.append(header::VARY, HeaderValue::from_static("accept"));
+    super::html::vary(Response::from_parts(head, Body::from(page)))
 }
 
 /// A panic in a handler is our defect: the caller gets a 500, the log the words.

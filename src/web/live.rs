@@ -99,7 +99,7 @@ const fn kind(view: &View) -> &'static str {
     match view {
         View::Overview => "overview",
         View::Flow(_) => "flow",
-        View::Status => "status",
+        View::Status(_) => "status",
         View::Consumers(_) | View::Group(..) => "consumers",
         View::Dlq(_) | View::DlqStream(..) => "dlq",
         View::Transactions | View::Transaction(..) => "transactions",

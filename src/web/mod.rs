@@ -245,6 +245,7 @@ fn routes(app: &Arc<App>) -> Router {
     // From the inside out: the last is the first to see a request.
     let router = routes
         .layer(from_fn(layer::own_words))
+        .layer(from_fn_with_state(Arc::clone(app), layer::in_a_page))
         .layer(CompressionLayer::new())
         .layer(from_fn(layer::timeout))
         .layer(from_fn_with_state(Arc::clone(app), auth::guard))

@@ -241,7 +241,7 @@ pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery, header
         Err(Silence::Engine(_)) => (StatusCode::SERVICE_UNAVAILABLE, Told::Busy),
     };
     let view = View::Transaction(wanted.flow, wanted.id);
-    let viewer = Viewer::of(&view, &query, &headers);
+    let viewer = Viewer::of(&query, &headers);
     let View::Transaction(flow, id) = &view else { return Problem::not_found("no transaction").into_response() };
     let (snapshot, state) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     let html = one(&viewer.context(&snapshot, &state, &app.base), flow, id, &told);

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use axum::http::{HeaderMap, header};
 
 use super::Status;
-use super::page::{self, PageContext, View, Wishes};
+use super::page::{PageContext, Wishes};
 use crate::snapshot::Snapshot;
 
 /// The state of a view besides the view itself. Equal viewers share one rendering.
@@ -28,7 +28,7 @@ impl Hash for Viewer {
 impl Viewer {
     /// From the query (without `?`), then cookies, then `Accept-Language`.
     #[must_use]
-    pub fn of(view: &View, query: &str, headers: &HeaderMap) -> Self {
+    pub fn of(query: &str, headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         let wishes = Wishes::parse(query, text(header::COOKIE), text(header::ACCEPT_LANGUAGE));
         let asked = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
@@ -47,10 +47,6 @@ impl Viewer {
         }
         if wishes.kiosk {
             keep("kiosk", "1");
-        }
-        if view.has_table() {
-            let table = page::table_query(query);
-            kept.push_str(if kept.is_empty() { table.trim_start_matches('&') } else { &table });
         }
         Self { wishes, query: kept }
     }
@@ -71,21 +67,18 @@ mod tests {
     #[test]
     fn equal_states_are_equal_whatever_the_order_of_the_query() {
         let none = HeaderMap::new();
-        let of = |query| Viewer::of(&View::Overview, query, &none);
+        let of = |query| Viewer::of(query, &none);
         let (a, b) = (of("range=1h&lang=ko&utm=x&sort=lag"), of("lang=ko&range=3600"));
         assert_eq!(a, b);
         assert_eq!(a.query, "lang=ko&range=3600");
         assert_ne!(a, of("lang=ko"));
-        let table = |query| Viewer::of(&View::Status, query, &none).query;
-        assert_eq!(table("sort=-lag&lang=ko&page=1"), "lang=ko&sort=-lag");
-        assert_eq!(table("find=a%26b"), "find=a%26b");
     }
 
     #[test]
     fn a_cookie_decides_where_the_query_is_silent_and_stays_out_of_links() {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, "a=b; lang=ko".parse().unwrap());
-        let viewer = Viewer::of(&View::Overview, "", &headers);
+        let viewer = Viewer::of("", &headers);
         assert_eq!((viewer.wishes.locale, viewer.query.as_str()), (Locale::Ko, ""));
     }
 }

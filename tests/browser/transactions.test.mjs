@@ -172,3 +172,33 @@ test('a redrive: counted first, confirmed, told in both languages', async () => 
     await server.end();
   }
 });
+
+test('a flow that is first seen later can be chosen at once, and what is chosen stays', async () => {
+  const server = await serve([]);
+  const { browser, page, faults } = await browse();
+  const flows = () => page.locator('#flow-names option').evaluateAll((all) => all.map((o) => o.value));
+  try {
+    await page.goto(`${server.url}/transactions`);
+    await until('live', async () => (await page.getAttribute('#conn', 'data-state')) === 'live');
+    assert.deepEqual(await flows(), ['']);
+    await post(server, { transaction_id: 'tx-1', flow: 'checkout', stage: 'order.placed' });
+    await until('the only flow is chosen', async () => (await page.inputValue('#flow-names')) === 'checkout');
+    await post(server, { transaction_id: 'tx-2', flow: 'billing', stage: 'sent' });
+    await until('another one can be chosen', async () => (await flows()).join() === ',billing,checkout');
+    assert.equal(await page.inputValue('#flow-names'), 'checkout');
+    await page.selectOption('#flow-names', 'billing');
+    await post(server, { transaction_id: 'tx-3', flow: 'audit', stage: 'sent' });
+    await until('a third one', async () => (await flows()).join() === ',audit,billing,checkout');
+    assert.equal(await page.inputValue('#flow-names'), 'billing', 'what a person chose stays');
+    // One whose flow nobody has heard of: it stays in the form.
+    await page.goto(`${server.url}${address('ghost', 'tx-4')}`);
+    await until('live', async () => (await page.getAttribute('#conn', 'data-state')) === 'live');
+    await post(server, { transaction_id: 'tx-5', flow: 'zeal', stage: 'sent' });
+    await until('a fourth one', async () => (await flows()).includes('zeal'));
+    assert.equal(await page.inputValue('#flow-names'), 'ghost');
+    assert.deepEqual(faults, []);
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});

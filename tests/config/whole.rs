@@ -85,6 +85,7 @@ stream = "shop.posted"
 key = "transaction_id"
 [metrics]
 partitions = false
+compat = ["kafka_exporter"]
 
 [[channel]]
 name = "ops"
@@ -133,6 +134,7 @@ name = "dlq-backlog"
         warnings,
         [
             "trace: this version does not act on [trace]: no trace of a transaction is exported",
+            "metrics.compat: with partitions = false the public dashboards of these exporters stay empty: they list groups and topics by the samples of partitions",
             "channel: this version does not act on [[channel]]: no alert is sent",
             "rule: this version does not act on [[rule]]: no alert is sent",
         ]

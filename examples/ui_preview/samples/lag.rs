@@ -172,9 +172,19 @@ fn group(m: &Made, name: &str, stream: &str, partitions: u32, now: Timestamp) ->
     })
 }
 
-/// The board of a scenario; boards stand still between surveys of five seconds.
+/// When the newest survey was: boards stand still for five seconds.
+pub fn survey(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 / 5_000_000 * 5_000_000)
+}
+
+/// What group number `n` of many has not read: no two alike, and another order after each survey.
+fn unread(n: usize, survey: Timestamp) -> i64 {
+    (n as i64 * 7_919 + survey.second() / 5 * 131) % 50_000
+}
+
+/// The board of a scenario.
 pub fn board(name: &str, now: Timestamp) -> LagBoard {
-    let survey = Timestamp(now.0 / 5_000_000 * 5_000_000);
+    let survey = survey(now);
     let cluster = |cluster: &str, kind, groups| LagCluster {
         cluster: cluster.to_owned(),
         kind,
@@ -201,6 +211,7 @@ pub fn board(name: &str, now: Timestamp) -> LagBoard {
             let groups = (0..500_usize).map(|n| {
                 // Most are well: one in a hundred is not.
                 let m = if n % 9 == 0 { &every[n / 9 % every.len()] } else { &every[12 + n % 2] };
+                let m = &Made { lag: m.lag.map(|l| if l > 0 { l + unread(n, survey) } else { l }), ..*m };
                 let stream = ["orders", "payments", "refunds", "parcels"][n % 4];
                 group(m, &format!("team-{:02}.{}-{n:03}", n % 17, m.name), stream, 3, survey)
             });
@@ -277,7 +288,7 @@ pub fn board(name: &str, now: Timestamp) -> LagBoard {
 
 /// The dead letters of a scenario.
 pub fn letters(name: &str, now: Timestamp) -> DlqBoard {
-    let survey = Timestamp(now.0 / 5_000_000 * 5_000_000);
+    let survey = survey(now);
     let windows = |depth: u64| {
         let window = |(i, (name, _)): (usize, &(&'static str, i64))| DlqWindow {
             name,

@@ -11,7 +11,7 @@ use super::sg::snapshot::{
 };
 use super::sg::web::Status;
 
-mod lag;
+pub mod lag;
 mod traffic;
 
 use traffic::{Shape, flow};

@@ -99,7 +99,12 @@ fn asking_changes_nothing() {
 fn only_one_that_had_more_events_than_are_kept_is_truncated() {
     for (events, truncated) in [(3, false), (4, false), (5, true)] {
         let limits = Limits { events_per_transaction: 4, ..Limits::default() };
-        let mut w = World::with(EngineConfig { flows: vec![spec(&[], &["end"], None)], limits, seed: 1 });
+        let mut w = World::with(EngineConfig {
+            flows: vec![spec(&[], &["end"], None)],
+            limits,
+            seed: 1,
+            ..EngineConfig::default()
+        });
         let s = key("s", 0);
         w.open(&s, Role::Events);
         let records: Vec<_> = (0..events).map(|i| rec("x", "step", f64::from(i))).collect();

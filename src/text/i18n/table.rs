@@ -56,7 +56,10 @@ table! {
     times_utc: "Times in UTC", "시각은 UTC 기준";
     times_in: "Times in {zone}", "시각은 {zone} 기준";
     windows_end: "Windows end at the last complete second", "모든 윈도는 마지막으로 완결된 초에서 끝납니다";
+    error_400: "This address is not understood", "이해할 수 없는 주소입니다";
     error_404: "There is no such page", "그런 페이지가 없습니다";
+    error_405: "This cannot be done here", "여기에서는 할 수 없는 요청입니다";
+    error_503: "Too much is going on: try again in a moment", "지금은 처리할 수 없습니다. 잠시 후 다시 시도하세요";
     to_overview: "To the overview", "개요로 가기";
     // connection
     conn_snapshot: "As of", "기준 시각";
@@ -160,8 +163,6 @@ table! {
     show_all: "Show all", "모두 보기";
     by_state: "By state", "상태별";
     sort_by: "Sort by", "정렬";
-    page_before: "Page before", "이전 페이지";
-    page_after: "Next page", "다음 페이지";
     help_find: "filter the table", "표 필터";
     books_error: "The books do not balance", "장부가 맞지 않습니다";
     books_error_why: "a defect of Streamgauge: do not trust the totals of this flow", "Streamgauge의 결함입니다: 이 플로우의 합계를 믿지 마십시오";

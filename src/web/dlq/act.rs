@@ -14,7 +14,7 @@ use crate::web::App;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
 use crate::web::page::dlq::{Notice, Runs};
-use crate::web::page::{self, Lens, PageContext, View, percent_encode};
+use crate::web::page::{self, PageContext, percent_encode};
 use crate::web::viewer::Viewer;
 
 /// Longest text of a field.
@@ -35,7 +35,7 @@ pub(super) fn draw(
     headers: &HeaderMap,
     page: impl FnOnce(&PageContext) -> String,
 ) -> Html<String> {
-    let viewer = Viewer::of(&View::Dlq(Lens::default()), query, headers);
+    let viewer = Viewer::of(query, headers);
     let (snapshot, status) = (app.context.snapshot.borrow().clone(), app.context.status.borrow().clone());
     Html(page(&viewer.context(&snapshot, &status, &app.base)))
 }

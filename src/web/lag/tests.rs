@@ -22,6 +22,7 @@ use crate::web::exposition::{Exposition, Format};
 use crate::web::tests::{Answer, Fixture, send};
 
 mod contract;
+mod dashboards;
 mod told;
 
 fn at() -> Timestamp {

@@ -6,7 +6,7 @@ use crate::text::i18n::{LagTexts, Texts, TransactionTexts, fill};
 use super::chart::RANGES;
 use super::kit::{Html, Kit};
 use super::part::{menu, pulse};
-use super::{Lens, Part, Theme, View, asset_url, table_query};
+use super::{Lens, Part, Theme, View, asset_url};
 
 /// A link of a switch.
 pub struct Choice {
@@ -95,28 +95,27 @@ impl Frame {
         parts.extend([pulse(kit), menu(kit, view)]);
         let range_name = |s: i64| kit.age(s as f64);
         let ranges = RANGES.iter().map(|s| Choice {
-            href: kit.url_here(view, &[("range", Some(&s.to_string()))]),
+            href: kit.url_with(view, &[("range", Some(&s.to_string()))]),
             label: range_name(*s),
             here: *s == cx.range_seconds,
             value: s.to_string(),
         });
         let languages = [(Locale::En, t.english), (Locale::Ko, t.korean)].map(|(locale, name)| Choice {
-            href: kit.url_here(view, &[("lang", Some(locale.code()))]),
+            href: kit.url_with(view, &[("lang", Some(locale.code()))]),
             label: name.to_owned(),
             here: locale == cx.locale,
             value: locale.code().to_owned(),
         });
         let themes = Theme::ALL.map(|theme| Choice {
-            href: kit.url_here(view, &[("theme", Some(theme.name()))]),
+            href: kit.url_with(view, &[("theme", Some(theme.name()))]),
             label: t.theme(theme.name()).to_owned(),
             here: theme == cx.theme,
             value: theme.name().to_owned(),
         });
-        let table = if view.has_table() { table_query(cx.query) } else { String::new() };
         let kind = match view {
             View::Overview => "overview",
             View::Flow(_) => "flow",
-            View::Status => "status",
+            View::Status(_) => "status",
             View::Consumers(_) | View::Group(..) => "consumers",
             View::Dlq(_) | View::DlqStream(..) => "dlq",
             View::Transactions | View::Transaction(..) => "transactions",
@@ -132,7 +131,7 @@ impl Frame {
             base: cx.base.to_owned(),
             title,
             kind,
-            live: format!("{}/live/{view}?{own}range={}&lang={}{table}", cx.base, cx.range_seconds, cx.locale.code()),
+            live: format!("{}/live/{view}?{own}range={}&lang={}", cx.base, cx.range_seconds, cx.locale.code()),
             origin: match cx.status.origin.as_str() {
                 "" => "http://127.0.0.1:8080".to_owned(),
                 known => known.to_owned(),
@@ -143,7 +142,7 @@ impl Frame {
             version: cx.status.version,
             as_of: kit.time(kit.now),
             home: kit.url(&View::Overview),
-            status: kit.url(&View::Status),
+            status: kit.url(&View::Status(Lens::default())),
             consumers: kit.url(&View::Consumers(Lens::default())),
             dlq: kit.url(&View::Dlq(Lens::default())),
             transactions: kit.url(&View::Transactions),
@@ -152,7 +151,7 @@ impl Frame {
             range: range_name(cx.range_seconds),
             languages: languages.into(),
             themes: themes.into(),
-            kiosk_href: kit.url_here(view, &[("kiosk", (!cx.kiosk).then_some("1"))]),
+            kiosk_href: kit.url_with(view, &[("kiosk", (!cx.kiosk).then_some("1"))]),
             parts: Slots(parts),
         }
     }

@@ -32,6 +32,12 @@ impl Html {
         Self(out)
     }
 
+    /// A name that may break after its separators, so that a narrow box wraps it where people would.
+    pub fn breakable(name: &str) -> Self {
+        let pieces = name.split_inclusive(['.', '_', '-', '/', ':']).map(|piece| Self::text(piece).0);
+        Self(pieces.collect::<Vec<_>>().join("<wbr>"))
+    }
+
     /// Puts values into the `{name}` places of a sentence of ours.
     pub fn fill(sentence: &str, values: &[(&str, Self)]) -> Self {
         let mut out = Self::text(sentence).0;
@@ -199,13 +205,6 @@ impl<'a> Kit<'a> {
     pub fn kept(&self) -> Vec<(&'static str, String)> {
         let value = |key: &&'static str| self.asked(key).filter(|v| is_plain(v)).map(|v| (*key, v.to_owned()));
         KEPT.iter().filter_map(value).collect()
-    }
-
-    /// URL of the view that is shown, as its table is asked for, with parameters set.
-    pub fn url_here(&self, view: &View, set: &[(&str, Option<&str>)]) -> String {
-        let url = self.url_with(view, set);
-        let table = if view.has_table() { super::table_query(self.cx.query) } else { String::new() };
-        if url.contains('?') { url + &table } else { url + &table.replacen('&', "?", 1) }
     }
 
     /// The age of a moment, which a browser counts on while nothing comes.

@@ -5,8 +5,6 @@
 
 use std::fmt::Write as _;
 
-use crate::snapshot::LagState;
-
 use super::{percent_decode, percent_encode};
 
 /// Longer texts are cut: nobody types them, and they would be keys of frames.
@@ -20,8 +18,8 @@ pub const PAGE_ROWS: usize = 100;
 pub struct Lens {
     /// `find`: what the name contains, whatever the case.
     pub text: String,
-    /// `state`.
-    pub state: Option<LagState>,
+    /// `state`: the name of one; empty: any.
+    pub state: &'static str,
     /// `cluster`; empty: all.
     pub cluster: String,
     /// `stream`; empty: all.
@@ -35,19 +33,22 @@ pub struct Lens {
 }
 
 impl Lens {
-    /// From a query without `?`; what is not understood is left out. `columns` are the names that `sort` takes.
+    /// From a query without `?`; what is not understood is left out. `columns` are the names that `sort` takes,
+    /// `states` those that `state` takes.
     #[must_use]
-    pub fn parse(query: &str, columns: &[&'static str]) -> Self {
+    pub fn parse(query: &str, columns: &[&'static str], states: &[&'static str]) -> Self {
+        let known = |names: &[&'static str], name: &str| {
+            names.iter().find(|n| n.eq_ignore_ascii_case(name)).copied().unwrap_or_default()
+        };
         let mut lens = Self::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match name {
                 "find" => lens.text = plain(value),
-                "state" => lens.state = LagState::ALL.into_iter().find(|s| s.name().eq_ignore_ascii_case(value)),
+                "state" => lens.state = known(states, value),
                 "cluster" => lens.cluster = plain(value),
                 "stream" => lens.stream = plain(value),
                 "sort" => {
-                    let column = value.trim_start_matches('-');
-                    lens.sort = columns.iter().find(|c| **c == column).copied().unwrap_or_default();
+                    lens.sort = known(columns, value.trim_start_matches('-'));
                     lens.reversed = value.starts_with('-') && !lens.sort.is_empty();
                 }
                 "page" => lens.page = value.parse::<usize>().unwrap_or(1).clamp(1, 100_000) - 1,
@@ -70,8 +71,8 @@ impl Lens {
                 put(name, &percent_encode(value));
             }
         }
-        if let Some(state) = self.state {
-            put("state", state.name());
+        if !self.state.is_empty() {
+            put("state", self.state);
         }
         if !self.sort.is_empty() {
             put("sort", &format!("{}{}", if self.reversed { "-" } else { "" }, self.sort));
@@ -85,7 +86,7 @@ impl Lens {
     /// True where rows are left out by a filter.
     #[must_use]
     pub fn filters(&self) -> bool {
-        !self.text.is_empty() || self.state.is_some() || !self.cluster.is_empty() || !self.stream.is_empty()
+        !self.text.is_empty() || !self.state.is_empty() || !self.cluster.is_empty() || !self.stream.is_empty()
     }
 
     /// The same with something changed, at its first page.
@@ -101,6 +102,12 @@ impl Lens {
     pub fn sorted_by(&self, column: &'static str) -> Self {
         let reversed = self.sort == column && !self.reversed;
         self.with(|lens| (lens.sort, lens.reversed) = (column, reversed))
+    }
+
+    /// True where a state is asked for, or any.
+    #[must_use]
+    pub fn has_state(&self, name: &str) -> bool {
+        self.state.is_empty() || self.state == name
     }
 
     /// True where a name passes the text.
@@ -129,15 +136,17 @@ mod tests {
     use super::*;
 
     const COLUMNS: &[&str] = &["lag", "group"];
+    const STATES: &[&str] = &["OK", "STALLED"];
 
     #[test]
     fn a_lens_is_read_back_whatever_the_spelling() {
-        let lens = Lens::parse("utm=x&page=3&sort=-lag&find=a%2Bb+%ea%b0%80&state=stalled&stream=o%26x", COLUMNS);
-        assert_eq!((lens.text.as_str(), lens.state, lens.page), ("a+b \u{ac00}", Some(LagState::Stalled), 2));
-        assert_eq!(Lens::parse(&lens.query(), COLUMNS), lens);
-        assert_eq!(Lens::parse("sort=evil&page=x&state=&find=", COLUMNS), Lens::default());
+        let lens =
+            Lens::parse("utm=x&page=3&sort=-lag&find=a%2Bb+%ea%b0%80&state=stalled&stream=o%26x", COLUMNS, STATES);
+        assert_eq!((lens.text.as_str(), lens.state, lens.page), ("a+b \u{ac00}", "STALLED", 2));
+        assert_eq!(Lens::parse(&lens.query(), COLUMNS, STATES), lens);
+        assert_eq!(Lens::parse("sort=evil&page=x&state=evil&find=", COLUMNS, STATES), Lens::default());
         assert_eq!(Lens::default().query(), "");
-        assert_eq!(Lens::parse(&format!("find={}", "x".repeat(900)), COLUMNS).text.len(), TEXT_CHARS);
+        assert_eq!(Lens::parse(&format!("find={}", "x".repeat(900)), COLUMNS, STATES).text.len(), TEXT_CHARS);
     }
 
     #[test]

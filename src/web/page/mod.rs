@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{LagState, Snapshot};
 pub use crate::text::Locale;
 use crate::web::Status;
 
@@ -37,8 +37,8 @@ pub enum View {
     Overview,
     /// `/flows/{flow}`: one flow by name.
     Flow(String),
-    /// `/status`: sources, clusters, streams, the process itself.
-    Status,
+    /// `/status`: sources as the lens shows them, clusters, streams, the process itself.
+    Status(Lens),
     /// `/consumers`: the groups of all clusters, as the lens shows them.
     Consumers(Lens),
     /// `/consumers/{cluster}/{group}`: one group by partition.
@@ -59,7 +59,7 @@ impl View {
     pub fn parse(segment: &str) -> Option<Self> {
         match segment {
             "overview" => Some(Self::Overview),
-            "status" => Some(Self::Status),
+            "status" => Some(Self::Status(Lens::default())),
             "consumers" => Some(Self::Consumers(Lens::default())),
             "dlq" => Some(Self::Dlq(Lens::default())),
             "transactions" => Some(Self::Transactions),
@@ -82,9 +82,14 @@ impl View {
     #[must_use]
     pub fn asked(self, query: &str) -> Self {
         match self {
-            Self::Consumers(_) => Self::Consumers(Lens::parse(query, consumers::GROUP_COLUMNS)),
-            Self::Group(c, g, _) => Self::Group(c, g, Lens::parse(query, consumers::ROW_COLUMNS)),
-            Self::Dlq(_) => Self::Dlq(Lens::parse(query, dlq::COLUMNS)),
+            Self::Status(_) => Self::Status(Lens::parse(query, part::SOURCE_COLUMNS, &health::SOURCE_STATES)),
+            Self::Consumers(_) => {
+                Self::Consumers(Lens::parse(query, consumers::GROUP_COLUMNS, &LagState::ALL.map(LagState::name)))
+            }
+            Self::Group(c, g, _) => {
+                Self::Group(c, g, Lens::parse(query, consumers::ROW_COLUMNS, &LagState::ALL.map(LagState::name)))
+            }
+            Self::Dlq(_) => Self::Dlq(Lens::parse(query, dlq::COLUMNS, &[])),
             view => view,
         }
     }
@@ -93,16 +98,10 @@ impl View {
     #[must_use]
     pub fn query(&self) -> String {
         match self {
-            Self::Consumers(lens) | Self::Group(_, _, lens) | Self::Dlq(lens) => lens.query(),
+            Self::Status(lens) | Self::Consumers(lens) | Self::Group(_, _, lens) | Self::Dlq(lens) => lens.query(),
             Self::Transaction(flow, id) => format!("flow={}&id={}", percent_encode(flow), percent_encode(id)),
             _ => String::new(),
         }
-    }
-
-    /// True for views whose address also says how their table is sorted and filtered.
-    #[must_use]
-    pub const fn has_table(&self) -> bool {
-        matches!(self, Self::Status)
     }
 
     /// Path of the page below the base: `/`, `/flows/<percent-encoded name>`, `/status`.
@@ -111,7 +110,6 @@ impl View {
         match self {
             Self::Overview => "/".to_owned(),
             Self::Flow(name) => format!("/flows/{}", percent_encode(name)),
-            Self::Status => "/status".to_owned(),
             Self::Transaction(..) => "/transactions".to_owned(),
             view => format!("/{view}"),
         }
@@ -123,7 +121,7 @@ impl fmt::Display for View {
         match self {
             Self::Overview => f.write_str("overview"),
             Self::Flow(name) => write!(f, "flow/{}", percent_encode(name)),
-            Self::Status => f.write_str("status"),
+            Self::Status(_) => f.write_str("status"),
             Self::Consumers(_) => f.write_str("consumers"),
             Self::Group(c, g, _) => write!(f, "consumers/{}/{}", percent_encode(c), percent_encode(g)),
             Self::Dlq(_) => f.write_str("dlq"),
@@ -249,12 +247,6 @@ pub struct Part {
     pub id: String,
     /// The element.
     pub html: String,
-}
-
-/// What of a query decides how the table of a view is sorted and filtered, in one spelling; begins with `&`, or is empty.
-#[must_use]
-pub fn table_query(query: &str) -> String {
-    table::Ask::of(query).query()
 }
 
 /// The whole page; `None`: no such flow.

@@ -91,13 +91,15 @@ fn body(view: &View, kit: &Kit, chart: &Chart, kept: Kept) -> Vec<Part> {
                 part::inputs(kit, flow),
             ]
         }),
-        View::Status => vec![part::process(kit), part::clusters(kit), part::sources(kit), part::streams(kit)],
+        View::Status(lens) => {
+            vec![part::process(kit), part::clusters(kit), part::sources(kit, lens), part::streams(kit)]
+        }
         View::Consumers(lens) => consumers::all(kit, lens, kept),
         View::Group(cluster, group, lens) => consumers::one(kit, cluster, group, lens, kept),
         View::Dlq(lens) => dlq::all(kit, lens, kept),
         View::DlqStream(cluster, stream) => dlq::one(kit, cluster, stream, kept),
-        View::Transactions => vec![transaction::waiting(kit)],
-        View::Transaction(..) => Vec::new(),
+        View::Transactions => vec![transaction::flow_names(kit, ""), transaction::waiting(kit)],
+        View::Transaction(..) => vec![transaction::flow_names(kit, "")],
     }
 }
 
@@ -178,7 +180,7 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
     let title = match view {
         View::Overview => t.nav_overview.to_owned(),
         View::Flow(name) => find(kit, name).map(|f| f.name.clone())?,
-        View::Status => t.nav_status.to_owned(),
+        View::Status(_) => t.nav_status.to_owned(),
         View::Consumers(_) => kit.l.nav_consumers.to_owned(),
         View::Group(cluster, group, _) => consumers::find(&snapshot.lag, cluster, group)?.1.group.to_string(),
         View::Dlq(_) => kit.l.nav_dlq.to_owned(),
@@ -193,7 +195,7 @@ pub fn page(view: &View, kit: &Kit) -> Option<String> {
         View::Overview if first_steps(kit) => to_html(&FirstPage { f }),
         View::Overview => to_html(&OverviewPage { charts: charts(kit, &chart, false, f.parts.at("finds")), f }),
         View::Flow(_) => to_html(&FlowPage { charts: charts(kit, &chart, true, f.parts.at("finds")), f }),
-        View::Status => to_html(&StatusPage { f }),
+        View::Status(_) => to_html(&StatusPage { f }),
         View::Consumers(lens) => {
             to_html(&ConsumersPage { f, filter: consumers::filter(kit, lens, view), help: consumers::help(kit) })
         }
@@ -213,9 +215,13 @@ pub fn error(status: u16, title: &str, detail: &str, kit: &Kit) -> String {
     f.live.clear();
     // What is known by its number is said in the page's language; the caller's words follow.
     let heading = match status {
-        404 => kit.t.error_404.to_owned(),
-        _ => title.to_owned(),
+        400 => kit.t.error_400,
+        404 => kit.t.error_404,
+        405 => kit.t.error_405,
+        503 => kit.t.error_503,
+        _ => title,
     };
+    let heading = heading.to_owned();
     to_html(&ErrorPage { f, status, heading, detail: detail.to_owned() })
 }
 

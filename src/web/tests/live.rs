@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use self::sse::{Dechunked, Message, Parser};
 use super::{Fixture, snapshot};
 use crate::model::WebLimits;
+use crate::web::frame::RING_TICKS;
 use crate::web::{Server, WebConfig};
 
 #[path = "../../../tests/support/sse.rs"]
@@ -196,6 +197,34 @@ async fn who_comes_back_gets_the_points_that_it_missed() {
     assert_eq!(names(&asked), ["snap", "pt", "tick"]);
     for stranger in ["last-event-id: boot-2-1\r\n", "last-event-id: boot-1-999\r\n", "last-event-id: x\r\n"] {
         assert_eq!(names(&frames(stranger).await), ["snap", "hist", "tick"], "{stranger}");
+    }
+    drop(running.stop);
+    running.ended.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_away_for_longer_than_is_remembered_gets_the_whole_history() {
+    let fixture = Fixture::new();
+    let running = serve(&fixture, WebLimits::default()).await;
+    let addr = running.addr;
+    let open =
+        move |last: u64| Client::open(addr, "/live/overview?range=60", &format!("last-event-id: boot-1-{last}\r\n"));
+    let mut client = blocking(move || open(0)).await;
+    let newest = RING_TICKS + 2;
+    for revision in 1..=newest {
+        client = blocking(move || {
+            assert_eq!(client.frame().last().unwrap().id, format!("boot-1-{revision}"));
+            client
+        })
+        .await;
+        if revision < newest {
+            fixture.snapshot.send_replace(Arc::new(snapshot(revision + 1)));
+        }
+    }
+    for (last, points) in [(1, "hist"), (2, "hist"), (3, "pt"), (newest, "pt")] {
+        let frame = blocking(move || open(last).frame()).await;
+        assert_eq!(names(&frame), ["snap", points, "tick"], "{last} of {newest}");
+        assert_eq!(frame[2].id, format!("boot-1-{newest}"));
     }
     drop(running.stop);
     running.ended.await.unwrap();

@@ -1,5 +1,6 @@
 //! The web edge from outside: requests to the router, and sockets where it is about sockets.
 
+mod answers;
 mod api;
 mod guard;
 mod letters;

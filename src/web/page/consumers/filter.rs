@@ -51,8 +51,8 @@ pub fn filter(kit: &Kit, lens: &Lens, view: &View) -> Html {
     };
     let choice =
         |value: &str, label: &str, here: bool| Choice { value: value.to_owned(), label: label.to_owned(), here };
-    let states = std::iter::once(choice("", l.any, lens.state.is_none()))
-        .chain(LagState::ALL.into_iter().rev().map(|s| choice(s.name(), words::words(l, s).0, lens.state == Some(s))));
+    let states = std::iter::once(choice("", l.any, lens.state.is_empty()))
+        .chain(LagState::ALL.into_iter().rev().map(|s| choice(s.name(), words::words(l, s).0, lens.state == s.name())));
     let mut clusters: Vec<Choice> = Vec::new();
     if of_group.is_none() && board.clusters.len() > 1 {
         clusters.push(choice("", l.any, lens.cluster.is_empty()));

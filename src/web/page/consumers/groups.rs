@@ -9,10 +9,10 @@ use crate::text::number;
 use crate::web::page::kit::{Html, Kit, State};
 use crate::web::page::lens::Lens;
 use crate::web::page::part::render;
+use crate::web::page::table::{Chip, Column, Head, Pager, chips, heads, pager};
 use crate::web::page::{Part, View};
 
 use super::order::{self, Entry};
-use super::table::{Column, Head, Pager, heads, pager};
 use super::words::{self, Cell};
 
 /// Groups that pass the filters of a lens, but for that of its state where `any_state`.
@@ -21,25 +21,17 @@ fn matching<'a>(kit: &Kit<'a>, lens: &Lens, any_state: bool) -> Vec<Entry<'a>> {
     let clusters = board.clusters.iter().filter(|c| lens.cluster.is_empty() || c.cluster == lens.cluster);
     let groups = clusters.flat_map(|c| c.groups.iter().map(move |g| (&**c, &**g)));
     groups
-        .filter(|(_, g)| any_state || lens.state.is_none_or(|s| g.state == s))
+        .filter(|(_, g)| any_state || lens.has_state(g.state.name()))
         .filter(|(_, g)| lens.has_name(&g.group))
         .filter(|(_, g)| lens.stream.is_empty() || g.rows.iter().any(|r| *r.stream == *lens.stream))
         .collect()
-}
-
-struct Count {
-    href: String,
-    state: State,
-    title: &'static str,
-    n: String,
-    here: bool,
 }
 
 #[derive(Template)]
 #[template(path = "part/group_states.html")]
 struct States {
     l: &'static LagTexts,
-    counts: Vec<Count>,
+    chips: Vec<Chip>,
 }
 
 /// How many groups are in which state, worst first: each a link that shows them.
@@ -48,18 +40,11 @@ pub fn states(kit: &Kit, lens: &Lens) -> Part {
     for (_, group) in matching(kit, lens, true) {
         counts[group.state as usize] += 1;
     }
-    let shown = LagState::ALL.into_iter().rev().filter(|s| counts[*s as usize] > 0 || lens.state == Some(*s));
-    let counts = shown.map(|state| {
-        let here = lens.state == Some(state);
-        Count {
-            href: kit.url(&View::Consumers(lens.with(|l| l.state = (!here).then_some(state)))),
-            state: words::state(kit, state),
-            title: words::words(kit.l, state).1,
-            n: number::count(counts[state as usize]),
-            here,
-        }
-    });
-    render("group-states", &States { l: kit.l, counts: counts.collect() })
+    let states = LagState::ALL
+        .into_iter()
+        .rev()
+        .map(|s| (s.name(), words::state(kit, s), words::words(kit.l, s).1, counts[s as usize]));
+    render("group-states", &States { l: kit.l, chips: chips(kit, lens, states, View::Consumers) })
 }
 
 struct Row {

@@ -16,7 +16,6 @@ mod groups;
 mod notice;
 mod order;
 mod rows;
-mod table;
 mod tile;
 mod told;
 mod words;
@@ -24,7 +23,6 @@ mod words;
 pub use filter::{filter, help};
 pub use notice::{attention, tiles};
 pub use order::{GROUP_COLUMNS, ROW_COLUMNS};
-pub use table::{Column, Head, Pager, heads, pager};
 pub use tile::{Tile, numbers};
 pub use words::{Cell, sparkline, trend_words};
 

@@ -59,8 +59,10 @@ fn in_trouble(kit: &Kit) -> Tile {
     let named =
         named.take(2).map(|s| Html::text(&format!("{} {}", words::words(l, s).0, number::count(counts[s as usize]))));
     let first = Html::text(&frozen.clone().unwrap_or_else(|| fill(l.of_n_groups, &[("n", &number::count(all))])));
+    // None among those that are known says nothing of those that are not.
+    let silent = bad == 0 && (frozen.is_some() || (all > 0 && counts[LagState::Unknown as usize] == all));
     let level = match (bad, warn) {
-        _ if frozen.is_some() && bad == 0 => Level::Unknown,
+        _ if silent => Level::Unknown,
         (0, 0) => Level::Ok,
         (0, _) => Level::Warn,
         _ => Level::Bad,
@@ -68,7 +70,7 @@ fn in_trouble(kit: &Kit) -> Tile {
     tile(
         l.tile_groups,
         href,
-        Quantity::new(number::count(bad), ""),
+        if silent { Quantity::unknown() } else { Quantity::new(number::count(bad), "") },
         Html::dots(std::iter::once(first).chain(named)),
         level,
     )
@@ -115,11 +117,21 @@ fn streams_words(kit: &Kit, most: Option<&DlqStream>) -> Html {
     Html::dots([Html::text(&n), Html::text(&busiest.unwrap_or_default())])
 }
 
+/// Why there is no number of dead letters.
+fn no_letters(kit: &Kit) -> &'static str {
+    let (lag, dlq) = (&kit.cx.snapshot.lag, &kit.cx.snapshot.dlq);
+    match dlq.streams.is_empty() {
+        true if lag.clusters.iter().all(|c| c.as_of.is_none()) && !kit.cx.status.lag_off => kit.l.not_surveyed_short,
+        true => kit.l.no_dlq_short,
+        false => kit.t.unknown,
+    }
+}
+
 fn letters(kit: &Kit) -> Tile {
     let (l, streams) = (kit.l, &kit.cx.snapshot.dlq.streams);
     let href = kit.url(&View::Dlq(Lens::default()));
     let Some(n) = sum(streams.iter().map(|s| s.unhandled.map(|n| n as f64))) else {
-        let why = if streams.is_empty() { l.no_dlq_short } else { kit.t.unknown };
+        let why = no_letters(kit);
         return tile(l.tile_letters, href, Quantity::unknown(), why.into(), Level::Unknown);
     };
     let most = streams.iter().max_by_key(|s| s.unhandled).filter(|s| s.unhandled > Some(0));
@@ -133,7 +145,7 @@ fn inflow(kit: &Kit) -> Tile {
     let (l, streams) = (kit.l, &kit.cx.snapshot.dlq.streams);
     let href = kit.url(&View::Dlq(Lens::default()));
     let Some(rate) = sum(streams.iter().map(|s| s.inflow_per_minute)) else {
-        let why = if streams.is_empty() { l.no_dlq_short } else { kit.t.unknown };
+        let why = no_letters(kit);
         return tile(l.tile_inflow, href, Quantity::unknown(), why.into(), Level::Unknown);
     };
     let most = streams.iter().filter(|s| s.inflow_per_minute > Some(0.0));
@@ -172,7 +184,7 @@ fn of_groups(kit: &Kit, items: &mut Vec<Item>) {
         if found.len() > NAMED {
             let names: Vec<&str> = found.iter().take(NAMED).map(|(_, g)| &*g.group).collect();
             let title = fill(l.a_groups, &[("state", word), ("n", &number::count(found.len() as u64))]);
-            let href = kit.url(&View::Consumers(Lens { state: Some(state), ..Lens::default() }));
+            let href = kit.url(&View::Consumers(Lens { state: state.name(), ..Lens::default() }));
             let detail = Html::text(&format!("{} \u{2026}", names.join(", ")));
             items.push(Item::new(level, weight + 50, title, detail, l.nav_consumers, href));
             continue;

@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use crate::snapshot::{GroupView, LagCluster, LagRow, MaybeCount};
+use crate::snapshot::{GroupView, LagCluster, LagRow};
 use crate::text::natural;
 use crate::web::page::lens::Lens;
+use crate::web::page::table::{counts, growth, names, numbers, turned};
 
 /// Columns of the table of groups that can be sorted by.
 pub const GROUP_COLUMNS: &[&str] =
@@ -13,34 +14,8 @@ pub const GROUP_COLUMNS: &[&str] =
 pub const ROW_COLUMNS: &[&str] =
     &["state", "partition", "committed", "end", "lag", "readable", "age", "drain", "rate", "burrow", "owner"];
 
-/// Larger first (smaller where reversed); what is not known comes last either way.
-fn numbers(a: Option<f64>, b: Option<f64>, reversed: bool) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) if reversed => a.total_cmp(&b),
-        (Some(a), Some(b)) => b.total_cmp(&a),
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    }
-}
-
-/// By the alphabet (against it where reversed); the empty one comes last either way.
-fn names(a: &str, b: &str, reversed: bool) -> Ordering {
-    let order = turned(natural(a, b), reversed);
-    a.is_empty().cmp(&b.is_empty()).then(order)
-}
-
-fn turned(order: Ordering, reversed: bool) -> Ordering {
-    if reversed { order.reverse() } else { order }
-}
-
 fn count(n: Option<i64>) -> Option<f64> {
     n.map(|n| n as f64)
-}
-
-/// How much a group's backlog grew within its trend.
-fn growth(group: &GroupView) -> Option<f64> {
-    let mut known = group.trend.iter().flatten();
-    let first = known.next()?;
-    known.next_back().map(|last| f64::from(last - first))
 }
 
 /// A group with its cluster.
@@ -66,7 +41,7 @@ pub fn groups(lens: &Lens, a: Entry, b: Entry) -> Ordering {
         "age" => numbers(x.next_unread_age_seconds, y.next_unread_age_seconds, r),
         "drain" => numbers(x.drain_seconds, y.drain_seconds, r),
         "rate" => numbers(x.commit_rate, y.commit_rate, r),
-        "trend" => numbers(growth(x), growth(y), r),
+        "trend" => numbers(growth(&x.trend), growth(&y.trend), r),
         "members" => numbers(x.members.map(f64::from), y.members.map(f64::from), r),
         "protocol" => turned((x.protocol as u8).cmp(&(y.protocol as u8)), r),
         "burrow" => names(x.burrow.name(), y.burrow.name(), r),
@@ -82,15 +57,14 @@ fn places(a: &LagRow, b: &LagRow) -> Ordering {
 /// Partitions of a group as a lens orders them.
 pub fn rows(lens: &Lens, a: &LagRow, b: &LagRow) -> Ordering {
     let r = lens.reversed;
-    let whole = |n: MaybeCount| n.get().map(|n| n as f64);
     let owner = |row: &LagRow| row.owner.as_ref().map(|o| o.0.to_string()).unwrap_or_default();
     let order = match lens.sort {
         "state" => turned(b.state.cmp(&a.state), r),
         "partition" => turned(places(a, b), r),
-        "committed" => numbers(whole(a.committed), whole(b.committed), r),
-        "end" => numbers(whole(a.end), whole(b.end), r),
+        "committed" => counts(a.committed.get(), b.committed.get(), r),
+        "end" => counts(a.end.get(), b.end.get(), r),
         "lag" => numbers(count(a.lag_messages()), count(b.lag_messages()), r),
-        "readable" => numbers(whole(a.readable), whole(b.readable), r),
+        "readable" => counts(a.readable.get(), b.readable.get(), r),
         "age" => numbers(a.next_unread_age_seconds.get(), b.next_unread_age_seconds.get(), r),
         "drain" => numbers(a.drain_seconds.get(), b.drain_seconds.get(), r),
         "rate" => numbers(a.commit_rate.get(), b.commit_rate.get(), r),

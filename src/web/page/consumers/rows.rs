@@ -8,10 +8,10 @@ use crate::text::number;
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::lens::Lens;
 use crate::web::page::part::render;
+use crate::web::page::table::{Column, Head, Pager, heads, pager};
 use crate::web::page::{Part, View, percent_encode};
 
 use super::order;
-use super::table::{Column, Head, Pager, heads, pager};
 use super::words::{self, Cell};
 
 struct Row {
@@ -73,7 +73,7 @@ pub fn table(kit: &Kit, cluster: &str, name: &str, lens: &Lens, found: Option<(&
     let all = found.map_or(none, |(_, g)| &g.rows);
     let mut rows: Vec<&LagRow> = all
         .iter()
-        .filter(|r| lens.state.is_none_or(|s| r.state == s))
+        .filter(|r| lens.has_state(r.state.name()))
         .filter(|r| lens.stream.is_empty() || *r.stream == *lens.stream)
         .filter(|r| {
             lens.has_name(&place(r))

@@ -40,7 +40,7 @@ pub fn only_told(kit: &Kit, lens: &Lens) -> Part {
     let mut found = kit.cx.snapshot.lag.only_told();
     // Nobody judged them: whoever asks for a state asks for none of these, unless for what is not known.
     found.retain(|t| {
-        lens.state.is_none_or(|s| s == LagState::Unknown)
+        lens.has_state(LagState::Unknown.name())
             && (lens.cluster.is_empty() || lens.cluster == t.cluster)
             && (lens.stream.is_empty() || lens.stream == t.stream)
             && lens.has_name(&t.group)

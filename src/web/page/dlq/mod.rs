@@ -11,8 +11,9 @@ use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::part::render;
 use crate::web::page::{Part, View};
 
-use super::consumers::{Cell, Column, Head, Kept, Pager, heads, pager, sparkline, trend_words};
+use super::consumers::{Cell, Kept, sparkline, trend_words};
 use super::lens::Lens;
+use super::table::{Column, Head, Pager, counts, growth, heads, names as in_order, numbers, pager, turned};
 
 mod audit;
 mod form;
@@ -107,31 +108,20 @@ fn main_error(stream: &DlqStream) -> Option<(&str, f64)> {
 }
 
 fn order(kit: &Kit, lens: &Lens, a: &DlqStream, b: &DlqStream) -> Ordering {
-    let numbers = |x: Option<f64>, y: Option<f64>| match (x, y) {
-        (Some(x), Some(y)) if lens.reversed => x.total_cmp(&y),
-        (Some(x), Some(y)) => y.total_cmp(&x),
-        (x, y) => x.is_none().cmp(&y.is_none()),
-    };
-    let whole = |n: Option<u64>| n.map(|n| n as f64);
-    let turned = |order: Ordering| if lens.reversed { order.reverse() } else { order };
-    let growth = |s: &DlqStream| {
-        let mut known = s.trend.iter().flatten();
-        let first = known.next()?;
-        known.next_back().map(|last| f64::from(last - first))
-    };
+    let r = lens.reversed;
     let class = |s: &DlqStream| main_error(s).map(|e| e.0.to_owned()).unwrap_or_default();
     let level = |s: &DlqStream| state(kit, s).level;
     let first = match lens.sort {
-        "stream" => turned(natural(&a.stream, &b.stream)),
-        "state" => turned(level(b).cmp(&level(a))),
-        "retained" => numbers(whole(a.retained), whole(b.retained)),
-        "unhandled" => numbers(whole(a.unhandled), whole(b.unhandled)),
-        "inflow" => numbers(a.inflow_per_minute, b.inflow_per_minute),
-        "oldest" => numbers(a.oldest_unhandled_age_seconds, b.oldest_unhandled_age_seconds),
-        "expired" => numbers(Some(a.expired as f64), Some(b.expired as f64)),
-        "trend" => numbers(growth(a), growth(b)),
-        "error" => turned(class(a).cmp(&class(b))),
-        "found" => turned((a.found_by as u8).cmp(&(b.found_by as u8))),
+        "stream" => in_order(&a.stream, &b.stream, r),
+        "state" => turned(level(b).cmp(&level(a)), r),
+        "retained" => counts(a.retained, b.retained, r),
+        "unhandled" => counts(a.unhandled, b.unhandled, r),
+        "inflow" => numbers(a.inflow_per_minute, b.inflow_per_minute, r),
+        "oldest" => numbers(a.oldest_unhandled_age_seconds, b.oldest_unhandled_age_seconds, r),
+        "expired" => counts(Some(a.expired), Some(b.expired), r),
+        "trend" => numbers(growth(&a.trend), growth(&b.trend), r),
+        "error" => in_order(&class(a), &class(b), r),
+        "found" => turned((a.found_by as u8).cmp(&(b.found_by as u8)), r),
         _ => Ordering::Equal,
     };
     first
@@ -152,7 +142,7 @@ struct Row {
     cells: Vec<(Cell, &'static str)>,
     trend: Html,
     trend_words: String,
-    error: String,
+    error: Html,
     error_share: String,
     found: &'static str,
 }
@@ -162,6 +152,7 @@ struct Row {
 struct Table {
     l: &'static LagTexts,
     d: &'static DlqTexts,
+    title: &'static str,
     heads: Vec<Head>,
     rows: Vec<Row>,
     pager: Pager,
@@ -216,6 +207,7 @@ fn table(kit: &Kit, lens: &Lens) -> Part {
     let page = Table {
         l: kit.l,
         d,
+        title: kit.t.streams,
         heads: heads(kit, lens, &columns, view),
         rows: streams[lens.window(streams.len())].iter().map(|s| row(kit, s, many)).collect(),
         pager: pager(kit, lens, streams.len(), board.streams.len(), view),
@@ -276,9 +268,9 @@ fn row(kit: &Kit, stream: &DlqStream, many: bool) -> Row {
         trend: sparkline(&stream.trend, state.level),
         trend_words: trend_words(&stream.trend),
         error: match error {
-            Some(("", _)) => d.no_class.to_owned(),
-            Some((class, _)) => class.to_owned(),
-            None => String::new(),
+            Some(("", _)) => Html::text(d.no_class),
+            Some((class, _)) => Html::breakable(class),
+            None => Html::default(),
         },
         error_share: error.map(|e| number::percent(e.1).text()).unwrap_or_default(),
         found: found(d, stream.found_by),

@@ -6,7 +6,7 @@ use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::fill;
 use crate::text::number;
 use crate::web::page::kit::{Html, Kit, Level};
-use crate::web::page::{View, consumers};
+use crate::web::page::{Lens, View, consumers};
 
 use super::flow::slower;
 use super::{BEHIND_WARN_SECONDS, DECODE_NEWS_SECONDS, failed_share, flow_state, is_down, ok_latency};
@@ -53,7 +53,14 @@ pub fn attention(kit: &Kit, only: Option<&FlowView>) -> Vec<Item> {
 }
 
 fn status_item(kit: &Kit, level: Level, weight: u64, title: String, detail: Html) -> Item {
-    Item { level, title, detail, tag: kit.t.nav_status.to_owned(), href: kit.url(&View::Status), weight }
+    Item {
+        level,
+        title,
+        detail,
+        tag: kit.t.nav_status.to_owned(),
+        href: kit.url(&View::Status(Lens::default())),
+        weight,
+    }
 }
 
 fn process(kit: &Kit, items: &mut Vec<Item>) {

@@ -43,6 +43,9 @@ pub fn source_state(kit: &Kit, source: &SourceView) -> State {
     source_kind(kit, source.state)
 }
 
+/// The states of sources, worst first.
+pub const SOURCE_STATES: [&str; 5] = ["unreachable", "opening", "gone", "at_end", "reading"];
+
 /// The kind of state that a source is in, whatever its numbers.
 pub fn source_kind(kit: &Kit, state: &str) -> State {
     let t = kit.t;

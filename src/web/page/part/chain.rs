@@ -63,7 +63,7 @@ fn step(kit: &Kit, flow: &FlowView, index: usize, stage: &StageView) -> Step {
     let latency = hop.and_then(|h| h.windows.get(MINUTE)).filter(|l| l.count > 0);
     let errors = stage.errors_per_second[MINUTE].filter(|e| *e > 0.0);
     Step {
-        name: breakable(&stage.name),
+        name: Html::breakable(&stage.name),
         rate: stage.per_second[MINUTE]
             .map_or_else(|| number::UNKNOWN.to_owned(), |r| format!("{}{}", number::rate(r), t.per_second)),
         state: stage_state(kit, flow, stage),
@@ -76,16 +76,6 @@ fn step(kit: &Kit, flow: &FlowView, index: usize, stage: &StageView) -> Step {
         first: index == 0,
         p95: kit.duration(latency.and_then(|l| l.p95)),
     }
-}
-
-/// A name that may break after its separators, so that a narrow box wraps it where people would.
-fn breakable(name: &str) -> Html {
-    let mut out = String::new();
-    for piece in name.split_inclusive(['.', '_', '-', '/', ':']) {
-        out.push_str(if out.is_empty() { "" } else { "<wbr>" });
-        out.push_str(&Html::text(piece).0);
-    }
-    Html(out)
 }
 
 fn stage_state(kit: &Kit, flow: &FlowView, stage: &StageView) -> State {

@@ -6,7 +6,7 @@ use crate::snapshot::FlowView;
 use crate::text::i18n::{Texts, fill};
 use crate::text::number;
 use crate::web::page::chart::{Chart, Column, spark};
-use crate::web::page::health::{failed_share, flow_state, is_down, is_live, ok_latency, window};
+use crate::web::page::health::{failed_share, flow_state, is_down, is_live, not_read_yet, ok_latency, window};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
 
@@ -36,7 +36,7 @@ struct Flows {
     rows: Vec<Row>,
     range: String,
     more: String,
-    empty: &'static str,
+    empty: String,
 }
 
 /// The table of flows in the given order.
@@ -44,7 +44,8 @@ pub fn flows(kit: &Kit, flows: &[&FlowView]) -> Part {
     let hidden = flows.len().saturating_sub(MAX_ROWS);
     let rows = flows.iter().take(MAX_ROWS).map(|f| row(kit, f)).collect();
     let more = if hidden > 0 { fill(kit.t.n_more_flows, &[("n", &hidden.to_string())]) } else { String::new() };
-    let empty = if kit.cx.snapshot.sources.is_empty() { kit.t.no_sources } else { kit.t.no_flows };
+    let read = kit.cx.snapshot.sources.iter().any(|s| s.watermark.is_some());
+    let empty = if read { kit.t.no_flows.to_owned() } else { not_read_yet(kit) };
     render("flows", &Flows { t: kit.t, rows, range: kit.age(kit.cx.range_seconds as f64), more, empty })
 }
 

@@ -23,7 +23,7 @@ pub use finds::finds;
 pub use flows::flows;
 pub use frame::{menu, pulse};
 pub use head::head;
-pub use inputs::{inputs, sources};
+pub use inputs::{COLUMNS as SOURCE_COLUMNS, inputs, sources};
 pub use process::{clusters, process};
 pub use streams::streams;
 pub use stuck::{oldest, stuck};

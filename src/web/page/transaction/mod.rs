@@ -32,24 +32,39 @@ pub enum Told {
     Off,
 }
 
+#[derive(Template)]
+#[template(path = "part/flow_names.html")]
+struct FlowNames {
+    x: &'static TransactionTexts,
+    flows: Vec<(String, bool)>,
+    only: bool,
+}
+
+/// The flows that the form offers: a part of its own, so that one that is first seen later can be chosen as well. On
+/// the live stream, which is the same for everybody, none is chosen: what a person chose, the browser keeps.
+pub fn flow_names(kit: &Kit, chosen: &str) -> Part {
+    let known = kit.cx.snapshot.flows.iter().filter(|f| f.transactional).map(|f| f.name.clone());
+    let mut names: Vec<String> = known.take(MAX_FLOWS).collect();
+    if !chosen.is_empty() && !names.iter().any(|n| n == chosen) {
+        names.push(chosen.to_owned());
+    }
+    names.sort_by(|a, b| natural(a, b));
+    let only = names.len() == 1;
+    let flows = names.into_iter().map(|n| (n == chosen, n)).map(|(here, n)| (n, here)).collect();
+    render("flow-names", &FlowNames { x: kit.x, flows, only })
+}
+
 struct Finder {
     action: String,
     kept: Vec<(&'static str, String)>,
-    flows: Vec<(String, bool)>,
+    names: Html,
     id: String,
 }
 
 impl Finder {
     fn new(kit: &Kit, flow: &str, id: &str) -> Self {
-        let known = kit.cx.snapshot.flows.iter().filter(|f| f.transactional).map(|f| f.name.clone());
-        let mut names: Vec<String> = known.take(MAX_FLOWS).collect();
-        if !flow.is_empty() && !names.iter().any(|n| n == flow) {
-            names.push(flow.to_owned());
-        }
-        names.sort_by(|a, b| natural(a, b));
-        let one = names.len() == 1;
-        let flows = names.into_iter().map(|n| (n == flow || one, n)).map(|(chosen, n)| (n, chosen)).collect();
-        Self { action: format!("{}/transactions", kit.cx.base), kept: kit.kept(), flows, id: id.to_owned() }
+        let action = format!("{}/transactions", kit.cx.base);
+        Self { action, kept: kit.kept(), names: Html(flow_names(kit, flow).html), id: id.to_owned() }
     }
 }
 
