@@ -183,7 +183,8 @@ class Charts {
     if (!this.columns) return;
     const c = this.at() ?? this.columns.findLast((c) => c[FLAGS] & 1);
     const when = this.cursor === null || !c ? "" : hms(c[T] * 1000);
-    const values = Object.fromEntries(NAMES.map((n, i) => [n, c && c[COVERED] ? rate(c[ENDED][i] / c[COVERED]) : "\u2013"]));
+    const least = c && c[FLAGS] & 2 ? "\u2265 " : ""; // of a sum that lacks a part
+    const values = Object.fromEntries(NAMES.map((n, i) => [n, c && c[COVERED] ? least + rate(c[ENDED][i] / c[COVERED]) : "\u2013"]));
     values.p50 = duration(c?.[P50]);
     values.p99 = duration(c?.[P99]);
     const { now, range, step } = this.meta;

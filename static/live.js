@@ -1,22 +1,27 @@
 // The live stream: one EventSource per page, its state said in one badge, its parts applied once per frame.
 import { charts } from "./chart.js";
-import { localise, unit, words } from "./clock.js";
+import { duration, hms, localise, unit, words } from "./clock.js";
 import { morph } from "./morph.js";
 
 const STALE_MS = 5000; // no frame for so long: what is shown is old (frames come at least once a second)
 const DEAD_MS = 15000; // no frame for so long: make a new connection, whatever the browser thinks of it
 const HIDDEN_MS = 60000; // a hidden tab gives its connection back after this
 const FIRST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 30000;
+const LONGEST_WAIT_MS = 4000; // and a quarter more: an operator waits for a server that is back no longer than 5 s
+const AWAY_MS = 3000; // an outage of so long is said across the page: shorter ones are reconnects
 const BECOME_MS = 2000; // a page becomes another at most this often
 const SAY_MS = 5000; // state changes are spoken at most this often
+const LOST = new Set(["stale", "reconnecting", "bye"]); // nothing comes: what is shown is of the last frame
 
 export class Live {
   constructor() {
     this.page = document.documentElement;
     this.badge = document.getElementById("conn");
     this.icon = document.getElementById("icon");
+    this.away = document.getElementById("away");
     this.title = document.title;
+    this.heard = performance.now(); // the last frame; the page itself is one
+    this.shown = this.heard; // when what is on the screen was made
     this.parts = new Map(); // id -> newest element not shown yet
     this.wait = FIRST_WAIT_MS;
     this.paused = false;
@@ -24,6 +29,7 @@ export class Live {
     this.becomeAgain = 0;
     this.attach(charts());
     document.addEventListener("visibilitychange", () => this.visibility());
+    addEventListener("online", () => this.atOnce());
     addEventListener("pagehide", () => this.source?.close());
     addEventListener("pageshow", (e) => e.persisted && this.open());
     setInterval(() => this.watch(), 500);
@@ -59,12 +65,13 @@ export class Live {
     clearTimeout(this.retry);
     this.last = performance.now();
     this.retryAt = undefined;
-    if (this.state !== "stale" && this.state !== "reconnecting") this.show("connecting");
+    if (!LOST.has(this.state)) this.show("connecting");
     const source = (this.source = new EventSource(this.address));
     const on = (name, act) =>
       source.addEventListener(name, (event) => {
         if (source !== this.source) return;
         this.last = performance.now();
+        if (name !== "bye") this.heard = this.last;
         this.wait = FIRST_WAIT_MS;
         this.reborn(event.lastEventId);
         act(event.data, event.lastEventId);
@@ -76,21 +83,28 @@ export class Live {
     // Ends every frame: also says that all is well where nothing changed.
     on("tick", (_, id) => {
       this.seen = id;
-      if (!this.due) this.show("live");
+      if (this.due) return;
+      if (!this.paused) this.shown = this.heard;
+      this.show("live");
     });
     on("bye", () => this.again("bye"));
     source.onerror = () => source === this.source && this.again("reconnecting");
   }
 
-  // Each attempt doubles the wait, with jitter, so that many screens do not return at once.
+  // Each attempt doubles the wait, with jitter over more than half of it, so that many screens do not return at once.
   again(state) {
     this.source.close();
-    const wait = this.wait * (0.75 + Math.random() / 2);
+    const wait = this.wait * (0.5 + Math.random() * 0.75);
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     this.retryAt = performance.now() + wait;
     clearTimeout(this.retry);
     this.retry = setTimeout(() => this.open(), wait);
     this.show(state);
+  }
+
+  // The network is back, or somebody looks again: there is nothing to wait for.
+  atOnce() {
+    if (this.retryAt !== undefined) this.open();
   }
 
   // Another process answers: a wall screen nobody reloads by hand may lack its new files.
@@ -131,6 +145,7 @@ export class Live {
     }
     this.parts.clear();
     this.charts?.shown();
+    this.shown = this.heard;
     this.show("live");
     this.speak();
   }
@@ -180,6 +195,7 @@ export class Live {
       this.open();
     } else {
       this.schedule();
+      this.atOnce();
       this.watch();
     }
   }
@@ -202,10 +218,13 @@ export class Live {
   show(state) {
     if (this.paused && state === "live") state = "paused";
     const now = performance.now();
-    const age = (now - this.last) / 1000;
-    const left = Math.max(0, Math.ceil(((this.retryAt ?? now) - now) / 1000));
-    const text = (words[state] ?? "").replace("{n}", String(state === "stale" ? Math.floor(age) : left));
-    const small = state === "live" ? unit(age.toFixed(1), words.uS) : "";
+    const age = (now - this.heard) / 1000;
+    const lost = LOST.has(state);
+    const stale = words.stale.replace("{n}", String(Math.floor(age)));
+    const next = this.retryAt === undefined ? words.connecting : words.reconnecting.replace("{n}", String(Math.ceil(Math.max(0, this.retryAt - now) / 1000)));
+    // While nothing comes, the badge says for how long, whatever is tried meanwhile.
+    const text = state === "bye" || !lost ? words[state] ?? "" : stale;
+    const small = state === "bye" ? stale : lost ? next : state === "live" ? unit(age.toFixed(1), words.uS) : "";
     const changed = state !== this.state;
     this.state = state;
     this.badge.dataset.state = state;
@@ -217,7 +236,20 @@ export class Live {
       this.badge.querySelector("use").setAttribute("href", `#s-${shape}`);
       if (state === "stale" || state === "bye") this.say(text);
     }
+    this.count(now, lost ? age : 0, small);
     this.outside();
+  }
+
+  // Ages go on while nothing comes; and a page that is old says so, and of when its numbers are.
+  count(now, away, next) {
+    if (this.state !== "live") {
+      const more = (now - this.shown) / 1000;
+      for (const e of document.querySelectorAll("[data-age]")) set(e, duration(Number(e.dataset.age) + more));
+    }
+    this.away.hidden = away * 1000 < AWAY_MS;
+    if (this.away.hidden) return;
+    const at = hms(Date.now() - (now - this.shown));
+    set(this.away, `${words.away.replace("{n}", String(Math.floor(away))).replace("{time}", at)} \u00b7 ${next}`);
   }
 
   // What is seen of the page when it is not looked at: its title and its icon.

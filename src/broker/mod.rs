@@ -24,6 +24,7 @@
 pub mod embedded;
 pub mod kafka;
 mod names;
+mod preview;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,6 +41,7 @@ use crate::model::{
 };
 
 pub use names::GroupNames;
+pub use preview::preview;
 
 /// Asks threads to stop. Cloned freely; once set it stays set.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +75,7 @@ pub struct DecodeSample {
     pub reason: DecodeReason,
     /// The decoder's words, with the field's path.
     pub detail: String,
-    /// The first bytes, non-printable ones escaped; at most 200 characters.
+    /// The beginning, made by `preview`.
     pub preview: String,
     /// When we saw it.
     pub at: Timestamp,

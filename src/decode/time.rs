@@ -26,9 +26,20 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     }
     let time = match number(text) {
         Some(time) => time?,
-        None => Timestamp(text.parse::<jiff::Timestamp>().map_err(|e| e.to_string())?.as_microsecond()),
+        None => Timestamp(text.parse::<jiff::Timestamp>().map_err(|_| not_read(text).to_owned())?.as_microsecond()),
     };
     if (0..LAST_SECOND).contains(&time.second()) { Ok(time) } else { Err("outside of 1970 to 2200".to_owned()) }
+}
+
+/// Why a text is no time, for those who wrote it: the usual mistake first.
+fn not_read(text: &str) -> &'static str {
+    let zoned = text.find(['T', 't', ' ']).is_some_and(|at| text[at..].contains(['Z', 'z', '+', '-', '[']));
+    // A calendar that has no zones takes no Z either.
+    match text.trim_end_matches(['Z', 'z']).parse::<jiff::civil::DateTime>() {
+        Ok(_) if zoned => "outside of 1970 to 2200",
+        Ok(_) => "it lacks its zone: Z, or an offset as +09:00",
+        Err(_) => "expected a time as 2026-11-22T10:00:00Z or a number since 1970",
+    }
 }
 
 /// `2026-11-22T10:00:00[.123456789](Z|+09:00)`; `None` for anything else, also for what is no date.
@@ -190,8 +201,14 @@ mod tests {
             "1970-01-01T00:00:00+09:00",
             "2026-11-22T10:00:00\u{ff3a}",
         ] {
-            assert!(parse(text).is_err(), "{text}: {:?}", parse(text));
+            let said = parse(text).expect_err(text);
+            assert!(
+                !said.contains("timestamp") && said.len() < 80,
+                "{text}: words of an operator, not of a parser: {said}"
+            );
         }
+        assert!(parse("2026-11-22T10:00:00").is_err_and(|said| said.contains("zone")));
+        assert!(parse("9999-12-31T23:59:59-10:00").is_err_and(|said| said.contains("1970 to 2200")));
         let long = format!("2026-11-22T10:00:00.{}Z", "1".repeat(1_000_000));
         assert!(parse(&long).is_err_and(|detail| detail.len() < 200));
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::model::{DecodeReason, Role, TIMEOUT_MAX};
-use crate::snapshot::WINDOWS;
+use crate::model::{DecodeReason, Role, TIMEOUT_MAX, Timestamp};
+use crate::snapshot::{SpanView, WINDOWS};
 
 use super::ring::Ring;
 
@@ -221,13 +221,22 @@ impl Stream {
         });
     }
 
+    /// The complete seconds of each window: as of flows, they begin with the first event while that is younger.
+    #[must_use]
+    pub fn spans(&self) -> [SpanView; 5] {
+        let (Some(to), Some(first)) = (self.complete_to, self.state.first) else { return Default::default() };
+        WINDOWS.map(|(_, length)| SpanView {
+            from: Some(Timestamp::from_seconds(first.max(to - length).min(to))),
+            to: Some(Timestamp::from_seconds(to)),
+            complete: first <= to - length,
+        })
+    }
+
     /// Events per second in each window; `None` before anything was read.
     #[must_use]
     pub fn per_second(&self) -> [Option<f64>; 5] {
-        std::array::from_fn(|i| {
-            let span = self.complete_to? - self.state.first?.max(self.complete_to? - WINDOWS[i].1);
-            (span > 0).then(|| self.sums[i] as f64 / span as f64)
-        })
+        let spans = self.spans();
+        std::array::from_fn(|i| spans[i].seconds().filter(|s| *s > 0.0).map(|s| self.sums[i] as f64 / s))
     }
 
     /// Hands every minute that changed to `save` as 60 counts (`None`: it went).
@@ -288,6 +297,9 @@ mod tests {
         stream.count(Some(1_049), 10);
         stream.count(Some(1_020), -1);
         assert_eq!(stream.per_second()[..2], [Some(3.0), Some((100 + 10 - 1) as f64 / 50.0)]);
+        let span = |i: usize| (stream.spans()[i].from.unwrap().second(), stream.spans()[i].complete);
+        assert_eq!([span(0), span(1), span(4)], [(1_040, true), (1_000, false), (1_000, false)]);
+        assert_eq!(stream.spans()[4].seconds(), Some(50.0), "a mean over an hour that was not seen is none");
         stream.advance(Some(2_000_000_000));
         assert_eq!(stream.per_second()[..2], [Some(0.0), Some(0.0)]);
     }

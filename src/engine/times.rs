@@ -45,6 +45,12 @@ impl RecordTimes {
         self.frontier
     }
 
+    /// True until a record with a time was read. The frontier says less: it waits for several.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frontier.is_none() && self.recent.is_empty()
+    }
+
     /// Upper quartile of the `n` times kept, the current one included: the one at index `3 (n - 1) / 4`
     /// (rounded down) in ascending order, so 47 of 0..=63.
     fn quartile(&self) -> Option<i64> {
@@ -96,8 +102,9 @@ mod tests {
     #[test]
     fn the_first_record_cannot_ruin_the_frontier() {
         let mut times = RecordTimes::default();
+        assert!(times.is_empty());
         times.cut(Some(3 * 3_600 * SECOND), false, None);
-        assert_eq!(times.frontier(), None);
+        assert_eq!((times.frontier(), times.is_empty()), (None, false), "not believed, but read");
         for i in 0..20 {
             times.cut(Some(i), false, None);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Role, Status, TimedPosition, Timestamp};
+use crate::model::{Began, Role, Status, TimedPosition, Timestamp};
 use crate::snapshot::{Durable, DurableFlow, DurableStream, EngineView, Snapshot, SourceView, StreamView};
 
 use super::Engine;
@@ -72,6 +72,7 @@ impl Engine {
             tombstones: state.tombstones,
             opaque: state.opaque,
             per_second: stream.per_second(),
+            spans: stream.spans(),
             clock_offset_seconds: arrivals.get(arrivals.len() / 2).map(|m| *m as f64 / 1e6),
             watermark: state.watermark.map(Timestamp),
         }
@@ -124,6 +125,7 @@ fn source_view(source: &Source) -> SourceView {
         undecodable: source.undecodable,
         watermark: source.watermark().map(Timestamp),
         frontier: source.times.frontier().map(Timestamp),
+        waiting: matches!(source.began, Began::Middle(_)) && source.times.is_empty(),
         last: source.last.map(|(position, time)| TimedPosition { position, time: Timestamp(time) }),
     }
 }

@@ -1,6 +1,6 @@
 //! Gathers what pages say about the process itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -76,7 +76,8 @@ fn told(health: &ClusterHealth, waited: Duration) -> ClusterHealth {
     told
 }
 
-/// Keeps the newest `per_stream` samples of each stream and at most [`SAMPLES`] in all.
+/// Keeps the newest `per_stream` samples of each stream and at most [`SAMPLES`] in all: beyond it, the stream that has
+/// most gives one up, so that a noisy one pushes out no other.
 fn keep(kept: &mut VecDeque<DecodeSample>, sample: DecodeSample, per_stream: usize) {
     let same = |s: &&DecodeSample| s.cluster == sample.cluster && s.stream == sample.stream;
     if kept.iter().filter(same).count() >= per_stream
@@ -84,10 +85,18 @@ fn keep(kept: &mut VecDeque<DecodeSample>, sample: DecodeSample, per_stream: usi
     {
         kept.remove(oldest);
     }
-    if kept.len() >= SAMPLES {
-        kept.pop_front();
-    }
     kept.push_back(sample);
+    if kept.len() > SAMPLES {
+        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for s in kept.iter() {
+            *counts.entry((s.cluster.as_str(), s.stream.as_str())).or_default() += 1;
+        }
+        let most = counts.values().max();
+        let oldest = kept.iter().position(|s| counts.get(&(s.cluster.as_str(), s.stream.as_str())) == most);
+        if let Some(oldest) = oldest {
+            kept.remove(oldest);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,5 +137,10 @@ mod tests {
         keep(&mut kept, sample("b", 9), 2);
         let seen: Vec<_> = kept.iter().map(|s| (s.stream.as_str(), s.position)).collect();
         assert_eq!(seen, [("a", 3), ("a", 4), ("b", 9)]);
+        for n in 0..2 * SAMPLES as u64 {
+            keep(&mut kept, sample(&format!("noisy-{}", n % 15), n), 20);
+        }
+        assert_eq!(kept.len(), SAMPLES);
+        assert!(kept.iter().any(|s| s.stream == "b"), "noisy streams push out no quiet one");
     }
 }

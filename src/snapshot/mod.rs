@@ -213,6 +213,25 @@ pub struct WindowView {
     pub latency_seconds: BTreeMap<&'static str, LatencyView>,
 }
 
+/// The complete seconds that a rate is over: `from <= t < to`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanView {
+    /// First second; `None` before anything was read.
+    pub from: Option<Timestamp>,
+    /// End: the watermark's second.
+    pub to: Option<Timestamp>,
+    /// False while the first event is younger than the window.
+    pub complete: bool,
+}
+
+impl SpanView {
+    /// Its length in seconds; `None` before anything was read.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        Some(self.to?.since(self.from?) as f64 / 1e6)
+    }
+}
+
 /// Percentiles of one histogram.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LatencyView {
@@ -321,6 +340,8 @@ pub struct StreamView {
     pub opaque: u64,
     /// Events per second in each window of [`WINDOWS`]; `None` before anything was read.
     pub per_second: [Option<f64>; 5],
+    /// What each of these rates is over.
+    pub spans: [SpanView; 5],
     /// Median of observed - cut time at the tail, seconds; `None` away from the tail.
     pub clock_offset_seconds: Option<f64>,
     /// Watermark of the stream.
@@ -356,4 +377,6 @@ pub struct SourceView {
     pub frontier: Option<Timestamp>,
     /// The last record that we read and that has a time of its own.
     pub last: Option<TimedPosition>,
+    /// Reading began in the middle of the log, and no record was read since.
+    pub waiting: bool,
 }

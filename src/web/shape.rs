@@ -8,8 +8,8 @@ use super::Status;
 use super::api::Rfc3339;
 use crate::model::{Outcome, SourceKey, Timestamp};
 use crate::snapshot::{
-    FlowView, HopView, Inexact, LatencyView, Outcomes, Point, SourceView, StageView, StreamView, Totals, WINDOWS,
-    WaitingView, WindowView,
+    FlowView, HopView, Inexact, LatencyView, Outcomes, Point, SourceView, SpanView, StageView, StreamView, Totals,
+    WINDOWS, WaitingView, WindowView,
 };
 
 /// Numbers by window name.
@@ -205,6 +205,15 @@ impl<'a> Flow<'a> {
     }
 }
 
+/// What the rate of a stream is over.
+#[derive(Serialize)]
+struct StreamWindow {
+    from: Option<Rfc3339>,
+    to: Option<Rfc3339>,
+    complete: bool,
+    events_per_second: Option<f64>,
+}
+
 /// One stream.
 #[derive(Serialize)]
 pub struct Stream<'a> {
@@ -216,6 +225,7 @@ pub struct Stream<'a> {
     tombstones: u64,
     opaque: u64,
     events_per_second: Windows<Option<f64>>,
+    windows: Windows<StreamWindow>,
     clock_offset_seconds: Option<f64>,
     watermark: Option<Rfc3339>,
 }
@@ -224,6 +234,13 @@ impl<'a> Stream<'a> {
     /// Of a stream.
     #[must_use]
     pub fn of(view: &'a StreamView) -> Self {
+        let rates: Vec<_> = view.spans.iter().zip(view.per_second).collect();
+        let window = |(span, rate): &(&SpanView, Option<f64>)| StreamWindow {
+            from: time(span.from),
+            to: time(span.to),
+            complete: span.complete,
+            events_per_second: *rate,
+        };
         Self {
             cluster: &view.cluster,
             stream: &view.stream,
@@ -233,6 +250,7 @@ impl<'a> Stream<'a> {
             tombstones: view.tombstones,
             opaque: view.opaque,
             events_per_second: by_window(&view.per_second, |v| *v),
+            windows: by_window(&rates, window),
             clock_offset_seconds: view.clock_offset_seconds,
             watermark: time(view.watermark),
         }

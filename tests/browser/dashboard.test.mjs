@@ -1,6 +1,7 @@
 // The dashboard as an operator meets it: numbers move, the server goes away and comes back, no JavaScript, no violation.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fits } from './looks.mjs';
 import { SHOTS, browse, freePort, history, serve, until } from './server.mjs';
 
 const state = (page) => page.getAttribute('#conn', 'data-state');
@@ -27,6 +28,47 @@ test('the overview moves, survives a restart of the server without reload, and d
     await until('the tiles move again', async () => (await text(page, '#tiles')) !== again);
     assert.equal(await page.evaluate(() => globalThis.__same), true, 'the page was not reloaded');
     assert.deepEqual(await violations(), [], 'no CSP violation');
+    assert.deepEqual(faults, [], 'no script error');
+  } finally {
+    await browser.close();
+    await server.end();
+  }
+});
+
+test('a page whose server is away says so with its age, lets ages grow, and is back within 5 s', async () => {
+  const port = await freePort();
+  let server = await serve(['demo', '--seed', '11'], { port });
+  const { browser, page, faults } = await browse({ viewport: { width: 360, height: 740 } });
+  const seconds = async (selector) => Number((await text(page, selector)).match(/(\d+)/)[1]);
+  try {
+    await history(server);
+    await page.goto(`${server.url}/flows/checkout`);
+    await until('the badge says live', async () => (await state(page)) === 'live');
+    assert.equal(await page.isVisible('#away'), false);
+    assert.equal(await page.isVisible('#pulse [data-age]'), true, 'the age of the data stands in the header of a phone');
+    await fits(page, 'live');
+    await server.stop('SIGKILL');
+    const gone = Date.now();
+    let longest = 0;
+    // Whatever is tried meanwhile, the badge says for how long nothing came; no attempt is more than 5 s away.
+    await until('the outage is 12 s old', async () => {
+      const small = await text(page, '#conn small');
+      longest = Math.max(longest, Number(small.match(/\d+/)?.[0] ?? 0));
+      if (Date.now() - gone < 2_000) return false;
+      assert.match(await text(page, '#conn b'), /^Stale for \d+ s$/);
+      return (await seconds('#conn b')) >= 12;
+    });
+    assert.ok(longest >= 1 && longest <= 5, `an attempt was ${longest} s away`);
+    assert.ok((await seconds('#pulse [data-age]')) >= 12, 'the age in the header counts on');
+    assert.ok((await seconds('#tiles .num[data-age]')) >= 12, 'so does the tile');
+    assert.match(await text(page, '#away'), /No data from the server for 1\d s: .* those of \d\d:\d\d:\d\d/);
+    assert.equal(await page.isVisible('#away'), true);
+    await fits(page, 'away');
+    await page.screenshot({ path: `${SHOTS}/server-away-phone.png` });
+    server = { ...(await serve(['demo', '--seed', '11'], { dir: server.dir, port })), dir: server.dir };
+    await until('the badge says live again', async () => (await state(page)) === 'live');
+    assert.equal(await page.isVisible('#away'), false);
+    assert.ok((await seconds('#pulse [data-age]')) < 12, 'ages are those of the server again');
     assert.deepEqual(faults, [], 'no script error');
   } finally {
     await browser.close();

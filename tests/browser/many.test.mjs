@@ -145,6 +145,24 @@ test('five hundred groups are sorted, filtered and paged by address as the API s
   }
 });
 
+test('a Kafka that nobody writes to: its first page fits', async () => {
+  const server = await preview('waiting');
+  try {
+    for (const [options, query] of [[{}, ''], [{ viewport: { width: 360, height: 740 } }, ''], [{}, '?lang=ko']]) {
+      const { browser, page } = await browse(options);
+      try {
+        await page.goto(`${server.url}/${query}`);
+        assert.match(await page.textContent('#attention .calm'), /latest|\ucd5c\uc2e0/);
+        await fits(page, `waiting ${JSON.stringify(options)} ${query}`);
+      } finally {
+        await browser.close();
+      }
+    }
+  } finally {
+    await server.end();
+  }
+});
+
 test('a sorted, filtered page goes on being live, in order, at its address', async () => {
   const server = await preview('many');
   const { browser, page, faults, violations } = await browse();

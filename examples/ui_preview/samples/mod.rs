@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::sg::broker::{ClusterHealth, DecodeSample};
 use super::sg::model::{DecodeReason, SourceKey, Timestamp};
 use super::sg::snapshot::{
-    EngineView, FlowView, History, Inexact, Outcomes, Point, Series, Snapshot, SourceView, StreamView, Totals,
-    WindowView,
+    EngineView, FlowView, History, Inexact, Outcomes, Point, Series, Snapshot, SourceView, SpanView, StreamView,
+    Totals, WINDOWS, WindowView,
 };
 use super::sg::web::Status;
 
@@ -17,8 +17,8 @@ mod traffic;
 use traffic::{Shape, flow};
 
 /// All scenarios by name.
-pub const SCENARIOS: [&str; 9] =
-    ["calm", "incident", "one", "many", "unreachable", "empty", "opening", "first", "hostile"];
+pub const SCENARIOS: [&str; 10] =
+    ["calm", "incident", "one", "many", "unreachable", "empty", "opening", "waiting", "first", "hostile"];
 
 const CHECKOUT: Shape = Shape {
     name: "checkout",
@@ -68,6 +68,15 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
             snapshot.sources = sources(now)
                 .into_iter()
                 .map(|s| SourceView { state: "opening", watermark: None, end: None, ..s })
+                .collect();
+            return (snapshot, status);
+        }
+        // A Kafka that was found a minute ago, and nobody writes to it.
+        "waiting" => {
+            status.samples.clear();
+            snapshot.sources = sources(now)
+                .into_iter()
+                .map(|s| SourceView { state: "at_end", end: Some(s.next), frontier: None, waiting: true, ..s })
                 .collect();
             return (snapshot, status);
         }
@@ -156,6 +165,7 @@ fn sources(now: Timestamp) -> Vec<SourceView> {
             watermark: Some(now.plus(-1_800_000 - i64::try_from(unread).unwrap_or(0) * 2_000)),
             frontier: Some(now.plus(-300_000)),
             last: None,
+            waiting: false,
         }
     };
     let mut all: Vec<SourceView> = (0..6).map(|p| one("orders", p, if p == 3 { 214 } else { 0 })).collect();
@@ -195,6 +205,11 @@ fn streams(now: Timestamp, errors: bool) -> Vec<StreamView> {
             tombstones: 0,
             opaque: 0,
             per_second: [Some(rate); 5],
+            spans: WINDOWS.map(|(_, length)| SpanView {
+                from: Some(now.plus(-length.min(953) * 1_000_000)),
+                to: Some(now),
+                complete: length <= 953,
+            }),
             clock_offset_seconds: Some(0.004),
             watermark: Some(now.plus(-1_800_000)),
         })
@@ -303,6 +318,9 @@ fn unreachable(snapshot: &mut Snapshot, status: &mut Status, now: Timestamp, beg
             s.expired = 12;
         }
     }
+    for s in snapshot.streams.iter_mut().filter(|s| s.stream == "refunds") {
+        (s.cluster, s.watermark) = ("eu".to_owned(), Some(since));
+    }
     snapshot.flows = snapshot
         .flows
         .iter()
@@ -310,6 +328,7 @@ fn unreachable(snapshot: &mut Snapshot, status: &mut Status, now: Timestamp, beg
             let mut f = (**f).clone();
             if f.name == "refund" {
                 f.watermark = Some(since);
+                f.streams = [("eu".into(), "refunds".into())].into();
                 let keep = |s: &Series| Series {
                     step: s.step,
                     chunks: vec![Arc::new(s.range(0, since.second()).cloned().collect())],

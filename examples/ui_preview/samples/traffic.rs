@@ -115,6 +115,16 @@ fn latency(seconds: f64, count: u64, d: f64, trace: bool) -> LatencyView {
     }
 }
 
+/// The streams in which the events of a flow were seen.
+fn feeds(flow: &str) -> Arc<[(Arc<str>, Arc<str>)]> {
+    let streams: &[&str] = match flow {
+        "refund" => &["refunds"],
+        "payout" => &["payments"],
+        _ => &["orders", "payments"],
+    };
+    streams.iter().map(|s| ("main".into(), (*s).into())).collect()
+}
+
 /// A flow with its history, deterministic in its arguments; `start` is when its incident began.
 pub fn flow(shape: &Shape, now: Timestamp, start: Option<i64>) -> FlowView {
     let s = now.second();
@@ -185,6 +195,7 @@ pub fn flow(shape: &Shape, now: Timestamp, start: Option<i64>) -> FlowView {
     let in_flight = (shape.tps * (2.2 + 1.6 * d)) as u64 + stuck;
     FlowView {
         name: shape.name.to_owned(),
+        streams: feeds(shape.name),
         watermark: Some(Timestamp::from_seconds(watermark).plus(now.0.rem_euclid(1_000_000) / 3)),
         transactional: true,
         totals: Totals {

@@ -6,14 +6,12 @@ use super::cursor::{Cursor, Stuck};
 use super::frame::RecordView;
 use super::partition::Partition;
 use super::read::HungUp;
-use crate::broker::{DecodeSample, ReadContext};
+use crate::broker::{DecodeSample, ReadContext, preview};
 use crate::decode::{BatchBuilder, Decoder, Header, Record, Undecodable};
 use crate::model::{Input, LogCut, SourceKey, SourceState, Tail, Timestamp};
 
 /// Headers that are handed on without allocating; events have one or two.
 const FEW_HEADERS: usize = 8;
-/// Characters of an undecodable payload that a sample shows.
-const PREVIEW: usize = 200;
 
 /// One partition that is read.
 pub(super) struct Source {
@@ -207,8 +205,6 @@ fn decode(view: &RecordView<'_>, decoder: &Decoder, out: &mut BatchBuilder) -> R
 
 /// A sample for the status page; dropped where nobody has room for it, the event was counted.
 fn sample(key: &SourceKey, view: &RecordView<'_>, undecodable: Undecodable, context: &ReadContext) {
-    let start = &view.payload.unwrap_or_default()[..view.payload.map_or(0, |p| p.len().min(PREVIEW))];
-    let preview = start.escape_ascii().map(char::from).take(PREVIEW).collect();
     let _ = context.samples.try_send(DecodeSample {
         cluster: key.cluster.to_string(),
         stream: key.stream.to_string(),
@@ -216,7 +212,7 @@ fn sample(key: &SourceKey, view: &RecordView<'_>, undecodable: Undecodable, cont
         position: view.position,
         reason: undecodable.reason,
         detail: undecodable.detail,
-        preview,
+        preview: preview(view.payload.unwrap_or_default()),
         at: (context.now)(),
     });
 }

@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::ffi::{self, Client, Code, Fault, Header, Message, Messages};
 use super::slot::Slot;
-use crate::broker::{DecodeSample, ReadContext};
+use crate::broker::{DecodeSample, ReadContext, preview};
 use crate::decode::{BatchBuilder, Record, Undecodable};
 use crate::model::{Input, SourceState, Tail, Timestamp};
 
-/// Characters of a payload that a sample shows.
-const PREVIEW: usize = 200;
 /// A busy partition that stands at its end says so at most this often.
 const TAIL_EVERY: Duration = Duration::from_millis(100);
 
@@ -114,8 +112,6 @@ pub(super) fn tail(slot: &mut Slot, context: &ReadContext, end: u64, at: Timesta
 }
 
 fn sample(slot: &Slot, context: &ReadContext, message: Message<'_>, fault: Undecodable, at: Timestamp) {
-    let payload = message.payload().unwrap_or_default();
-    let shown = payload[..payload.len().min(PREVIEW)].escape_ascii().to_string();
     let sample = DecodeSample {
         cluster: slot.source.cluster.to_string(),
         stream: slot.source.stream.to_string(),
@@ -123,7 +119,7 @@ fn sample(slot: &Slot, context: &ReadContext, message: Message<'_>, fault: Undec
         position: u64::try_from(message.offset()).unwrap_or(0),
         reason: fault.reason,
         detail: fault.detail,
-        preview: shown.chars().take(PREVIEW).collect(),
+        preview: preview(message.payload().unwrap_or_default()),
         at,
     };
     // Full or unread: the record was counted as an undecodable event all the same.

@@ -217,3 +217,18 @@ fn a_post_with_no_more_than_an_object_is_a_whole_transaction() {
     assert_eq!((f.totals.started, f.totals.outcomes.ok, f.never_ends), (1, 1, false));
     assert!((f.windows[1].latency_seconds["ok"].p50.unwrap() - 0.5).abs() < 0.006);
 }
+
+#[test]
+fn a_partition_waits_until_its_first_record_and_no_longer() {
+    let mut w = World::new(vec![]);
+    for (name, began) in [("latest", Began::Middle(at(0.0))), ("earliest", Began::Beginning)] {
+        let key = key(name, 0);
+        let open = opening(&key, Role::Events, 0, began);
+        w.engine.open(&crate::model::SourceOpen { append_time: false, ..open });
+    }
+    let waiting = |w: &mut World| w.watermark(1.0).sources.iter().map(|s| s.waiting).collect::<Vec<_>>();
+    assert_eq!(waiting(&mut w), [false, true], "earliest has nothing before it");
+    // Two records are too few to believe a time, not to have been read.
+    w.engine.apply(&batch(&key("latest", 0), 0, &[rec("x", "A", 0.1), rec("x", "B", 0.2)]));
+    assert_eq!(waiting(&mut w), [false, false]);
+}

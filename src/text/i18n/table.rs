@@ -70,6 +70,7 @@ table! {
     conn_paused: "Paused", "일시 정지";
     conn_hidden: "Paused while hidden", "숨겨져 일시 정지";
     conn_bye: "Server is stopping", "서버가 종료되고 있습니다";
+    conn_away: "No data from the server for {n} s: numbers and ages below are those of {time}", "{n}초째 서버에서 받은 데이터가 없습니다: 아래 숫자와 경과는 {time} 기준입니다";
     conn_resumed: "Live again", "다시 실시간입니다";
     // levels and states
     ok: "OK", "정상";
@@ -120,20 +121,24 @@ table! {
     last_1m: "last minute", "최근 1분";
     hour_average: "1 h mean {rate}/s", "1시간 평균 {rate}/초";
     trace_of_one: "trace", "트레이스";
+    mean_so_far: "mean {rate}/s, {age} so far", "아직 {age} 동안의 평균 {rate}/초";
+    one_ok_no_latency: "1 ended ok, without a latency: a lone event needs started_at", "정상 종료 1건, 지연 알 수 없음: 이벤트가 하나뿐이면 started_at이 필요합니다";
+    n_ok_no_latency: "{n} ended ok, none with a latency: a lone event needs started_at", "정상 종료 {n}건, 지연 알 수 없음: 이벤트가 하나뿐이면 started_at이 필요합니다";
     nothing_ended_ok: "none ended ok within the hour", "최근 1시간 동안 정상 종료가 없습니다";
     nothing_ended_minute: "none ended within the minute", "최근 1분 동안 끝난 것이 없습니다";
     no_transactions: "no transactions here", "트랜잭션이 없는 플로우";
     none_stuck: "none stuck", "멈춘 것 없음";
     oldest_at: "oldest {age} at {stage}", "가장 오래된 것 {age}, {stage}";
     n_unread: "{n} unread", "안 읽은 것 {n}건";
-    n_of_m_unreachable: "{n} of {m} partitions unreachable", "파티션 {m}개 중 {n}개 연결 불가";
-    all_at_end: "{n} partitions, all at the end", "파티션 {n}개 모두 끝까지 읽음";
+    n_of_m_unreachable: "partitions unreachable: {n} of {m}", "파티션 {m}개 중 {n}개 연결 불가";
+    all_at_end: "partitions read to the end: {n}", "파티션 {n}개 모두 끝까지 읽음";
     n_partitions: "partitions: {n}", "파티션 {n}개";
     no_sources: "No stream is read yet", "아직 읽고 있는 스트림이 없습니다";
     opening_sources: "Partitions are being opened: {n}", "파티션을 여는 중입니다: {n}개";
     complete_to: "complete to {time}", "{time}까지 완결";
-    without_flows: "without stale flows: {n}", "갱신 없는 플로우 {n}개 제외";
-    frozen: "frozen", "멈춘 값";
+    without_flows: "partial, without {flows}", "일부만, {flows} 제외";
+    and_n_more: "{names} and {n} more", "{names} 외 {n}개";
+    frozen_for: "frozen, {age} old", "멈춘 값, {age} 전";
     clock_event: "event clock", "이벤트 시각";
     clock_record: "record clock", "기록 시각";
     clock_mixed: "mixed clocks", "섞인 시각";
@@ -201,7 +206,7 @@ table! {
     throughput_hint: "ended per second, by outcome", "초당 끝난 트랜잭션, 결과별";
     latency_chart: "End-to-end latency", "종단 간 지연";
     latency_hint: "each cell counts transactions of a latency", "칸마다 해당 지연의 트랜잭션 수";
-    no_latency_of: "No transaction of {flow} ended within this range", "이 범위에서 끝난 {flow} 트랜잭션이 없습니다";
+    no_latency_of: "No transaction of {flow} ended with a latency within this range; a lone event needs started_at", "이 범위에서 지연을 알 수 있게 끝난 {flow} 트랜잭션이 없습니다; 이벤트가 하나뿐이면 started_at이 필요합니다";
     incomplete: "incomplete", "미완결";
     gap: "nothing read", "읽지 못함";
     as_table: "As a table", "표로 보기";
@@ -264,7 +269,7 @@ table! {
     percentiles: "Latency by outcome", "결과별 지연";
     percentiles_hint: "end to end; relative error at most 1.1 %, max is the edge of its bucket", "종단 간; 상대 오차 최대 1.1 %, 최대값은 버킷의 상한";
     percentiles_caption: "Percentiles of the end-to-end latency by window and outcome", "윈도와 결과별 종단 간 지연 백분위";
-    no_latency: "No transaction ended within the hour", "최근 1시간 동안 끝난 트랜잭션이 없습니다";
+    no_latency: "No transaction ended with a latency within the hour; a lone event needs started_at", "최근 1시간 동안 지연을 알 수 있게 끝난 트랜잭션이 없습니다; 이벤트가 하나뿐이면 started_at이 필요합니다";
     outcome_name: "outcome", "결과";
     count: "count", "건수";
     n_negative: "{n} negative", "음수 {n}건";

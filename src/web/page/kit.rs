@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::Timestamp;
 use crate::text::i18n::{
-    DlqTexts, LagTexts, Texts, TransactionTexts, cause, dlq_texts, lag_texts, texts, transaction_texts,
+    DlqTexts, LagTexts, Texts, TransactionTexts, cause, dlq_texts, fill, lag_texts, texts, transaction_texts,
 };
 use crate::text::number::{self, Quantity, UNKNOWN};
 use crate::text::{Locale, time};
@@ -144,6 +144,8 @@ pub struct Kit<'a> {
     pub locale: Locale,
     /// Time of the snapshot: every age counts from it.
     pub now: Timestamp,
+    /// Whether anything that is read cannot be read now.
+    pub any_cut_off: bool,
 }
 
 /// Parameters that links keep.
@@ -166,6 +168,8 @@ impl<'a> Kit<'a> {
             x: transaction_texts(locale),
             locale,
             now: cx.snapshot.as_of,
+            any_cut_off: cx.snapshot.sources.iter().any(|s| s.state == "unreachable")
+                || cx.status.clusters.iter().any(|c| c.2.up == Some(false)),
         }
     }
 
@@ -201,6 +205,19 @@ impl<'a> Kit<'a> {
     pub fn kept(&self) -> Vec<(&'static str, String)> {
         let value = |key: &&'static str| self.asked(key).filter(|v| is_plain(v)).map(|v| (*key, v.to_owned()));
         KEPT.iter().filter_map(value).collect()
+    }
+
+    /// The age of a moment, which a browser counts on while nothing comes.
+    pub fn counting(&self, since: Timestamp) -> Html {
+        let seconds = self.seconds_since(since);
+        let text = number::duration(seconds, self.locale).text();
+        Html(format!("<span data-age=\"{seconds:.1}\">{}</span>", Html::text(&text).0))
+    }
+
+    /// That a number stands still, and how old it is.
+    pub fn frozen(&self, since: Option<Timestamp>) -> String {
+        let age = since.map_or_else(|| UNKNOWN.to_owned(), |w| self.ago(w));
+        fill(self.t.frozen_for, &[("age", &age)])
     }
 
     /// A latency, or the sign of the unknown.

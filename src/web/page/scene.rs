@@ -263,7 +263,11 @@ fn charts(kit: &Kit, chart: &Chart, single: bool, finds: Html) -> Html {
     let key = |i: usize| Key {
         class: Outcome::ALL[i].name(),
         label: t.outcome(i),
-        value: kit.rate(known.and_then(|c| c.rate(c.ended[i]))),
+        value: match known.and_then(|c| c.rate(c.ended[i])) {
+            // What stands still is not in the sum.
+            Some(rate) if known.is_some_and(|c| c.partial) => format!("\u{2265} {}", number::rate(rate)),
+            rate => kit.rate(rate),
+        },
     };
     let latency_key = |i: usize, class, label| Key {
         class,

@@ -319,3 +319,97 @@ fn a_table_of_hundreds_is_found_through_by_its_address() {
     );
     assert!(sources("find=%3Cscript%3E").contains("value=\"&#60;script&#62;\""), "what is looked for is text");
 }
+
+/// One part of a view of a scenario that was changed.
+fn part_of(snapshot: &Snapshot, status: &Status, locale: Locale, view: &View, id: &str) -> String {
+    let cx = PageContext {
+        snapshot,
+        status,
+        locale,
+        range_seconds: 900,
+        theme: Theme::Auto,
+        kiosk: false,
+        base: "",
+        query: "",
+    };
+    parts(view, &cx).into_iter().find(|p| p.id == id).unwrap_or_else(|| panic!("{view} has no {id}")).html
+}
+
+#[test]
+fn what_only_an_unreachable_cluster_feeds_is_unknown_and_no_part_of_a_sum() {
+    // The cluster of `refund` hangs for half a minute: nothing is so old yet that its age alone would say it.
+    let (snapshot, status) = samples::scenario("unreachable", NOW, NOW.plus(100_000_000));
+    let part = |view: &View, id| part_of(&snapshot, &status, Locale::En, view, id);
+    let tiles = part(&View::Overview, "tiles");
+    assert!(tiles.contains("partial, without refund"), "{tiles}");
+    assert!(tiles.contains("<div class=\"tile warn\"><h2>Transactions ended"), "{tiles}");
+    let map = part(&View::Overview, "map");
+    assert_eq!(map.matches("frozen, 30 s old").count(), 1, "{map}");
+    let refund = View::Flow("refund".to_owned());
+    for id in ["tiles", "map", "steps", "head"] {
+        let html = part(&refund, id);
+        assert!(!html.contains("tile ok") && !html.contains("st ok"), "{id}: {html}");
+    }
+    assert!(part(&refund, "tiles").contains("frozen, 30 s old"));
+    let streams = part(&View::Status(Lens::default()), "streams");
+    let row = streams.split("data-key=\"eu refunds\"").nth(1).and_then(|r| r.split("</tr>").next()).unwrap();
+    assert!(row.contains("st unknown") && row.contains("frozen, 30 s old") && !row.contains("st ok"), "{row}");
+    assert!(streams.contains("<tr class=\"unknown\" data-key=\"eu refunds\""));
+    assert!(part_of(&snapshot, &status, Locale::Ko, &View::Overview, "map").contains("\u{ba48}\u{cd98} \u{ac12}, 30"));
+}
+
+#[test]
+fn a_missing_latency_has_its_true_reason() {
+    let (mut snapshot, status) = samples::scenario("one", NOW, NOW);
+    let mut flow = (*snapshot.flows[0]).clone();
+    for w in &mut flow.windows {
+        w.outcomes = sg::snapshot::Outcomes { ok: 3, ..Default::default() };
+        w.latency_seconds.clear();
+    }
+    let tiles = |snapshot: &Snapshot, locale| part_of(snapshot, &status, locale, &View::Overview, "tiles");
+    snapshot.flows = vec![Arc::new(flow.clone())];
+    assert!(tiles(&snapshot, Locale::En).contains("3 ended ok, none with a latency: a lone event needs started_at"));
+    assert!(tiles(&snapshot, Locale::Ko).contains("started_at"));
+    flow.windows.iter_mut().for_each(|w| w.outcomes.ok = 0);
+    snapshot.flows = vec![Arc::new(flow)];
+    assert!(tiles(&snapshot, Locale::En).contains("none ended ok within the hour"));
+}
+
+#[test]
+fn a_mean_says_what_it_is_over() {
+    let (mut snapshot, status) = samples::scenario("one", NOW, NOW);
+    let mut tiles = |seconds: i64| {
+        let mut flow = (*snapshot.flows[0]).clone();
+        let hour = flow.windows.iter_mut().find(|w| w.name == "1h").unwrap();
+        hour.from = hour.to.map(|to| to.plus(-seconds * 1_000_000));
+        (hour.complete, hour.outcomes) =
+            (seconds == 3_600, sg::snapshot::Outcomes { ok: 36_000, ..Default::default() });
+        snapshot.flows = vec![Arc::new(flow)];
+        part_of(&snapshot, &status, Locale::En, &View::Overview, "tiles")
+    };
+    assert!(tiles(3_600).contains("1 h mean 10.0/s"));
+    assert!(tiles(953).contains("mean 37.8/s, 15 min 53 s so far"));
+    assert!(!tiles(9).contains("mean"));
+    let streams = part_of(&snapshot, &status, Locale::En, &View::Status(Lens::default()), "streams");
+    assert_eq!(streams.matches("only 15 min 53 s so far").count(), 3);
+}
+
+#[test]
+fn older_events_are_named_only_while_nothing_was_read() {
+    let (mut snapshot, status) = samples::scenario("waiting", NOW, NOW);
+    let status_page = |s: &Snapshot| part_of(s, &status, Locale::En, &View::Status(Lens::default()), "sources");
+    assert_eq!(status_page(&snapshot).matches("waiting since latest").count(), 12);
+    // Few records say nothing of the time up to which all are known, but they were read.
+    snapshot.sources.iter_mut().for_each(|s| s.waiting = false);
+    assert_eq!(status_page(&snapshot).matches("waiting since latest").count(), 0);
+}
+
+#[test]
+fn an_id_that_turns_the_line_is_shown_by_its_numbers() {
+    let (mut snapshot, status) = samples::scenario("incident", NOW, NOW);
+    let mut flow = (*snapshot.flows[0]).clone();
+    flow.stuck.iter_mut().for_each(|w| w.transaction_id = "tx\u{202e}7\u{0}".to_owned());
+    snapshot.flows[0] = Arc::new(flow);
+    let stuck = part_of(&snapshot, &status, Locale::En, &View::Flow("checkout".to_owned()), "stuck");
+    assert!(stuck.contains("tx\\u202e7\\u0<") && !stuck.contains(['\u{202e}', '\0']), "{stuck}");
+}

@@ -155,3 +155,17 @@ async fn metrics_have_their_names_and_pass_the_checker() {
         open.text
     );
 }
+
+#[test]
+fn the_rate_of_a_stream_says_what_it_is_over() {
+    use crate::snapshot::{SpanView, StreamView};
+    let at = crate::model::Timestamp::from_seconds;
+    let young = SpanView { from: Some(at(NOW - 20)), to: Some(at(NOW)), complete: false };
+    let view = StreamView { per_second: [Some(1.5); 5], spans: [young; 5], ..StreamView::default() };
+    let json = serde_json::to_value(crate::web::shape::Stream::of(&view)).unwrap();
+    let hour = &json["windows"]["1h"];
+    assert_eq!((&hour["complete"], &hour["events_per_second"]), (&json!(false), &json!(1.5)));
+    assert!(hour["from"].as_str() < hour["to"].as_str() && hour["to"].is_string(), "{hour}");
+    let unread = serde_json::to_value(crate::web::shape::Stream::of(&StreamView::default())).unwrap();
+    assert_eq!(unread["windows"]["1h"]["from"], Value::Null);
+}

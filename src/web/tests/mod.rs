@@ -143,6 +143,7 @@ pub(super) fn snapshot(revision: u64) -> Snapshot {
         watermark: None,
         frontier: None,
         last: None,
+        waiting: false,
     };
     let flows = vec![Arc::new(unread), Arc::new(checkout)];
     Snapshot { revision, as_of: now(), flows, sources: vec![source], ..Snapshot::default() }

@@ -7,6 +7,9 @@ use crate::snapshot::{FlowView, Point, Series};
 
 use super::step_of;
 
+/// Flows of healthy sources are complete to within these seconds of each other and of the present.
+const FOLLOWS: i64 = 5;
+
 /// One step of time over all flows of the chart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Column {
@@ -89,7 +92,7 @@ impl Chart {
                 *seen += 1;
             }
         }
-        mark_missing(&mut columns, flows, step);
+        mark_missing(&mut columns, flows, step, now);
         let lead = lead.map(|f| f.name.clone()).unwrap_or_default();
         Self { step, range, now, lead, columns: columns.into_values().map(|(c, _)| c).collect() }
     }
@@ -140,8 +143,9 @@ fn add(column: &mut Column, flow: &FlowView, point: &Point, step: i64, is_lead: 
 }
 
 /// A column that lacks a flow which has older points is a part of the truth only. Where that flow has newer points
-/// too, the column is a hole: its sum would be a dip that never was, so it has no rate.
-fn mark_missing(columns: &mut BTreeMap<i64, (Column, usize)>, flows: &[&FlowView], step: i64) {
+/// too, the column is a hole: its sum would be a dip that never was, so it has no rate. Where the flow is a moment
+/// behind the others, the column is not complete yet. Where it stands still, the sum is a lower bound; none of nothing.
+fn mark_missing(columns: &mut BTreeMap<i64, (Column, usize)>, flows: &[&FlowView], step: i64, now: i64) {
     let span = |f: &&FlowView| {
         let series = series(f, step);
         Some((series.chunks.iter().find_map(|c| c.first())?.t, series.last()?.t))
@@ -149,10 +153,13 @@ fn mark_missing(columns: &mut BTreeMap<i64, (Column, usize)>, flows: &[&FlowView
     let spans: Vec<(i64, i64)> = flows.iter().filter_map(span).collect();
     for (column, seen) in columns.values_mut() {
         let expected = spans.iter().filter(|(first, last)| (*first..=*last).contains(&column.t)).count();
-        if *seen < expected {
+        let oldest = spans.iter().map(|(_, last)| *last).filter(|last| *last < column.t).min();
+        let frozen = oldest.is_some_and(|last| now - (last + step) > FOLLOWS);
+        column.partial |= *seen < expected || oldest.is_some();
+        column.complete &= frozen || oldest.is_none();
+        if *seen < expected || (frozen && column.ended == [0; 5]) {
             column.covered = 0;
         }
-        column.partial |= *seen < expected || spans.iter().any(|(_, last)| *last < column.t);
     }
 }
 
@@ -184,6 +191,19 @@ mod tests {
         assert_eq!((chart.columns[0].tps(), chart.columns[1].tps()), (Some(6.0), None), "a hole has no sum");
         let later = Chart::gather_after(&[&a, &b], Some(&a), Timestamp::from_seconds(94), 60, Some(91));
         assert_eq!(later.columns.iter().map(|c| c.t).collect::<Vec<_>>(), [93]);
+    }
+
+    #[test]
+    fn a_flow_that_stands_still_leaves_a_lower_bound_and_no_zero() {
+        let live = flow("live", (60..94).map(|t| point(t, if t < 90 { 2 } else { 0 })).collect());
+        let frozen = flow("frozen", (60..80).map(|t| point(t, 7)).collect());
+        let chart = Chart::gather(&[&live, &frozen], None, Timestamp::from_seconds(94), 60);
+        let at = |t: i64| chart.columns.iter().find(|c| c.t == t).map(|c| (c.tps(), c.partial)).unwrap();
+        assert_eq!((at(79), at(85)), ((Some(9.0), false), (Some(2.0), true)));
+        assert_eq!(at(92), (None, true), "nothing of the live one says nothing of both");
+        let behind = flow("behind", (60..92).map(|t| point(t, 7)).collect());
+        let chart = Chart::gather(&[&live, &behind], None, Timestamp::from_seconds(94), 60);
+        assert_eq!(chart.newest_complete(), Some(91), "a flow that is a second behind is not missing");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::web::page::kit::{Html, Kit, Level};
 use crate::web::page::{Lens, View, consumers};
 
 use super::flow::slower;
-use super::{BEHIND_WARN_SECONDS, DECODE_NEWS_SECONDS, failed_share, flow_state, ok_latency};
+use super::{BEHIND_WARN_SECONDS, DECODE_NEWS_SECONDS, failed_share, flow_state, is_down, ok_latency};
 
 /// One thing that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,10 +113,9 @@ fn clusters(kit: &Kit, items: &mut Vec<Item>) {
 /// Sources that cannot be read, by stream and reason; those of a cluster that is down are said with it.
 fn sources(kit: &Kit, items: &mut Vec<Item>) {
     let t = kit.t;
-    let down = |cluster: &str| kit.cx.status.clusters.iter().any(|c| c.0 == cluster && c.2.up == Some(false));
     let mut broken: BTreeMap<(&str, &str, &str, &str), Vec<&SourceView>> = BTreeMap::new();
     for s in &kit.cx.snapshot.sources {
-        if matches!(s.state, "unreachable" | "gone") && !down(&s.key.cluster) {
+        if matches!(s.state, "unreachable" | "gone") && !is_down(kit, &s.key.cluster) {
             broken.entry((s.state, &s.key.cluster, &s.key.stream, &s.reason)).or_default().push(s);
         }
         if s.expired > 0 {

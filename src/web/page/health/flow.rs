@@ -6,12 +6,14 @@ use crate::text::number;
 use crate::web::page::kit::{Kit, Level, State};
 
 use super::{
-    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, ENOUGH, SHARE_BAD, SHARE_FLOOR, SHARE_WARN, TIMES_MORE, TIMES_USUAL,
+    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, ENOUGH, Reach, SHARE_BAD, SHARE_FLOOR, SHARE_WARN, TIMES_MORE,
+    TIMES_USUAL, flow_reach, lacking,
 };
 
-/// True while the flow's watermark is near the present: only then do its numbers speak of now.
+/// True while the flow's watermark is near the present and something that feeds it can be read: only then do its
+/// numbers speak of now.
 pub fn is_live(kit: &Kit, flow: &FlowView) -> bool {
-    flow.watermark.is_some_and(|w| kit.seconds_since(w) < BEHIND_BAD_SECONDS)
+    flow_reach(kit, flow) != Reach::Nothing && flow.watermark.is_some_and(|w| kit.seconds_since(w) < BEHIND_BAD_SECONDS)
 }
 
 /// A window of a flow by its name.
@@ -76,6 +78,9 @@ pub fn flow_state(kit: &Kit, flow: &FlowView) -> State {
     let t = kit.t;
     let state = |level, word: String| State { level, word };
     let Some(watermark) = flow.watermark else { return state(Level::Unknown, t.nothing_read.to_owned()) };
+    if flow_reach(kit, flow) == Reach::Nothing {
+        return state(Level::Unknown, kit.frozen(flow.watermark));
+    }
     let behind = kit.seconds_since(watermark);
     if behind >= BEHIND_BAD_SECONDS {
         return state(Level::Unknown, fill(t.no_data_for, &[("age", &kit.age(behind))]));
@@ -98,8 +103,9 @@ pub fn flow_state(kit: &Kit, flow: &FlowView) -> State {
     if behind >= BEHIND_WARN_SECONDS {
         return state(Level::Warn, fill(t.behind_by, &[("age", &kit.age(behind))]));
     }
-    if !flow.left_out.is_empty() {
-        return state(Level::Warn, fill(t.partial_without, &[("n", &flow.left_out.len().to_string())]));
+    let lacking = lacking(kit, flow);
+    if lacking > 0 {
+        return state(Level::Warn, fill(t.partial_without, &[("n", &lacking.to_string())]));
     }
     if flow.inexact.is_some() {
         return state(Level::Warn, t.inexact.to_owned());

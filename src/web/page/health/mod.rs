@@ -4,10 +4,12 @@
 
 mod attention;
 mod flow;
+mod reach;
 mod source;
 
 pub use attention::{Item, attention};
 pub use flow::{failed_share, flow_state, is_live, ok_latency, slower, window};
+pub use reach::{Reach, flow_reach, is_cut_off, is_down, lacking, stream_reach};
 pub use source::{Behind, SOURCE_STATES, behind, cluster_state, furthest, not_read_yet, source_kind, source_state};
 
 /// From this share of transactions not ended `ok` on, it is bad, and never fine whatever was usual.

@@ -27,7 +27,7 @@ pub fn behind(kit: &Kit, source: &SourceView) -> Behind {
 
 /// Records before the place where reading began at `latest`, while nothing has come since; `None` otherwise.
 pub fn older(source: &SourceView) -> Option<u64> {
-    let waiting = source.state == "at_end" && source.frontier.is_none();
+    let waiting = source.state == "at_end" && source.waiting;
     source.log_start.filter(|_| waiting).map(|start| source.next.saturating_sub(start)).filter(|n| *n > 0)
 }
 

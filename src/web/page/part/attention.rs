@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::snapshot::FlowView;
+use crate::snapshot::{FlowView, SourceView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, UNKNOWN};
 use crate::web::page::Part;
@@ -91,8 +91,9 @@ fn checks(kit: &Kit, flows: &[&FlowView], all: bool) -> Vec<Check> {
     ];
     if all {
         let (sources, status) = (&kit.cx.snapshot.sources, kit.cx.status);
-        let readable = sources.iter().filter(|s| matches!(s.state, "reading" | "at_end")).count();
-        let broken = sources.iter().any(|s| s.state == "unreachable");
+        let read = |s: &&SourceView| matches!(s.state, "reading" | "at_end") && !health::is_cut_off(kit, s);
+        let readable = sources.iter().filter(read).count();
+        let broken = sources.iter().any(|s| health::is_cut_off(kit, s));
         list.push(check(t.check_sources, bad_if(broken), Some(format!("{readable} / {}", sources.len()))));
         let saved = status.checkpoint_at.map(|at| fill(t.ago, &[("age", &kit.ago(at))]));
         list.push(check(t.check_saved, bad_if(!status.checkpoint_error.is_empty()), saved));

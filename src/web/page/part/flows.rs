@@ -6,7 +6,7 @@ use crate::snapshot::FlowView;
 use crate::text::i18n::{Texts, fill};
 use crate::text::number;
 use crate::web::page::chart::{Chart, Column, spark};
-use crate::web::page::health::{failed_share, flow_state, is_live, not_read_yet, ok_latency, window};
+use crate::web::page::health::{failed_share, flow_state, is_down, is_live, not_read_yet, ok_latency, window};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
 
@@ -57,7 +57,7 @@ fn row(kit: &Kit, flow: &FlowView) -> Row {
     let live = is_live(kit, flow);
     let of = |text: String| if live { text } else { unknown.clone() };
     let gap = match flow.watermark {
-        Some(w) if !live => silent_since(kit, w),
+        Some(w) if !live => silent_since(kit, flow, w),
         Some(_) if !flow.transactional => Html::text(t.no_transactions),
         Some(_) => Html::default(),
         None => Html::text(t.nothing_read_yet),
@@ -89,13 +89,13 @@ fn row(kit: &Kit, flow: &FlowView) -> Row {
 }
 
 /// Since when nothing was read, and why if a source says so.
-fn silent_since(kit: &Kit, watermark: crate::model::Timestamp) -> Html {
+fn silent_since(kit: &Kit, flow: &FlowView, watermark: crate::model::Timestamp) -> Html {
     let snapshot = kit.cx.snapshot;
-    let down = kit.cx.status.clusters.iter().find(|c| c.2.up == Some(false));
+    let down = flow.streams.iter().map(|(cluster, _)| cluster).find(|cluster| is_down(kit, cluster));
     let why = match down {
-        Some((name, ..)) => Html::text(&fill(kit.t.cluster_down, &[("cluster", name)])),
+        Some(name) => Html::text(&fill(kit.t.cluster_down, &[("cluster", name)])),
         None => {
-            let broken = snapshot.sources.iter().find(|s| s.state == "unreachable");
+            let broken = snapshot.sources.iter().find(|s| s.state == "unreachable" && flow.is_fed_by(&s.key));
             broken.map_or_else(Html::default, |s| kit.cause(&s.reason))
         }
     };

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::text::i18n::{Texts, fill};
-use crate::text::{natural, number};
+use crate::text::natural;
 use crate::web::page::health::{attention, flow_state};
 use crate::web::page::kit::{Html, Kit, Level, State};
 use crate::web::page::{Part, View};
@@ -38,10 +38,7 @@ pub fn pulse(kit: &Kit) -> Part {
     let level = if level == Level::Ok && !read { Level::Unknown } else { level };
     // The oldest watermark: all that is shown is complete up to here.
     let data = match kit.cx.snapshot.flows.iter().filter_map(|f| f.watermark).min() {
-        Some(w) => {
-            let age = number::duration(kit.seconds_since(w), kit.locale).text();
-            Html::fill(t.data_to, &[("time", kit.time(w)), ("age", Html::text(&age))])
-        }
+        Some(w) => Html::fill(t.data_to, &[("time", kit.time(w)), ("age", kit.counting(w))]),
         None => Html::default(),
     };
     let say = items.iter().take(2).map(|i| i.title.as_str()).collect::<Vec<_>>().join(". ");

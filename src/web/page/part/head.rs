@@ -6,7 +6,7 @@ use crate::snapshot::FlowView;
 use crate::text::i18n::fill;
 use crate::text::number;
 use crate::web::page::Part;
-use crate::web::page::health::{BEHIND_BAD_SECONDS, flow_state};
+use crate::web::page::health::{flow_state, is_live};
 use crate::web::page::kit::{Html, Kit, Level, State};
 
 use super::render;
@@ -33,7 +33,7 @@ pub fn head(kit: &Kit, flow: &FlowView) -> Part {
     let mut note = |level, text: Html| notes.push(Note { level, text, code: String::new() });
     match flow.watermark {
         None => note(Level::Unknown, Html::text(t.nothing_read_yet)),
-        Some(w) if kit.seconds_since(w) >= BEHIND_BAD_SECONDS => {
+        Some(w) if !is_live(kit, flow) => {
             note(
                 Level::Unknown,
                 Html::dots([Html::fill(t.nothing_since, &[("time", kit.time(w))]), Html::text(t.values_frozen)]),
@@ -59,12 +59,7 @@ pub fn head(kit: &Kit, flow: &FlowView) -> Part {
         let code = format!("[[flow]]\nname = {}\nends_at = [{}]", quoted(&flow.name), quoted(last));
         notes.push(Note { level: Level::Unknown, text: Html::text(t.never_ends_why), code });
     }
-    let complete = flow.watermark.map(|w| {
-        Html::fill(
-            t.data_to,
-            &[("time", kit.time(w)), ("age", Html::text(&number::duration(kit.seconds_since(w), kit.locale).text()))],
-        )
-    });
+    let complete = flow.watermark.map(|w| Html::fill(t.data_to, &[("time", kit.time(w)), ("age", kit.counting(w))]));
     let events = fill(t.n_events, &[("n", &number::count(flow.totals.events))]);
     let started = fill(t.n_started, &[("n", &number::count(flow.totals.started))]);
     let facts = Html::dots([complete.unwrap_or_default(), Html::text(&events), Html::text(&started)]);

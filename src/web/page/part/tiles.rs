@@ -4,18 +4,21 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
-use crate::snapshot::FlowView;
+use crate::snapshot::{FlowView, WindowView};
 use crate::text::i18n::{Texts, fill};
 use crate::text::number::{self, Quantity};
 use crate::web::page::Part;
 use crate::web::page::chart::{Chart, Column, spark};
 use crate::web::page::health::{
-    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, behind, failed_share, furthest, is_live, not_read_yet, ok_latency, slower,
-    source_state, window,
+    BEHIND_BAD_SECONDS, BEHIND_WARN_SECONDS, Reach, behind, failed_share, flow_reach, furthest, is_cut_off, is_live,
+    lacking, not_read_yet, ok_latency, slower, source_state, window,
 };
 use crate::web::page::kit::{Html, Kit, Level};
 
 use super::render;
+
+/// A mean over less says no more than the last ten seconds do.
+const MEAN_FROM_SECONDS: f64 = 30.0;
 
 /// One number with its unit, the line that says what it is, and a picture.
 struct Tile {
@@ -24,6 +27,8 @@ struct Tile {
     sub: Html,
     level: Level,
     art: Html,
+    /// Seconds, where the number is an age: a browser counts it on while nothing comes.
+    age: Option<f64>,
 }
 
 #[derive(Template)]
@@ -36,32 +41,51 @@ struct Tiles {
 
 /// Of the flows of a view. `lead` is the flow whose latency is shown; `single` is set on the page of one flow.
 ///
-/// Stale flows are left out of what is added up, and said. Where all are stale, and on the page of one that is, the
-/// frozen numbers are shown as such.
+/// Flows that stand still are left out of what is added up, and named. Where all do, and on the page of one that does,
+/// the frozen numbers are shown as such.
 pub fn tiles(kit: &Kit, flows: &[&FlowView], lead: Option<&FlowView>, chart: &Chart, single: bool) -> Part {
     let stale = |f: &FlowView| f.watermark.is_some() && !is_live(kit, f);
-    let left_out = flows.iter().filter(|f| stale(f)).count();
-    let frozen = left_out > 0 && flows.iter().all(|f| stale(f) || f.watermark.is_none());
+    let without: Vec<&str> = flows.iter().filter(|f| stale(f)).map(|f| f.name.as_str()).collect();
+    let frozen = !without.is_empty() && flows.iter().all(|f| stale(f) || f.watermark.is_none());
     let shown: Vec<&FlowView> = flows.iter().copied().filter(|f| frozen || !stale(f)).collect();
-    let age = if single { data_age(kit, flows) } else { furthest_behind(kit) };
-    let lead = lead.filter(|f| frozen || !stale(f));
     let mut tiles = vec![
         ended(kit, &shown, chart),
         p99(kit, lead, chart, single),
         in_flight(kit, &shown, single),
-        age,
+        if single { data_age(kit, flows) } else { furthest_behind(kit) },
         share(kit, &shown, chart),
     ];
-    let note =
-        if frozen { kit.t.frozen.to_owned() } else { fill(kit.t.without_flows, &[("n", &left_out.to_string())]) };
-    for (i, tile) in tiles.iter_mut().enumerate() {
-        // The age of the data is true whatever it says.
-        if left_out > 0 && i != 3 && (frozen || i != 1) {
-            tile.sub = Html::dots([Html::text(&note), std::mem::take(&mut tile.sub)]);
-            tile.level = if frozen { Level::Unknown } else { tile.level };
+    // What a number lacks stands before all else that is said of it. The age of the data is true whatever it says.
+    let unread: usize = shown.iter().map(|f| lacking(kit, f)).sum();
+    let sums = if frozen {
+        Some((Level::Unknown, kit.frozen(flows.iter().filter_map(|f| f.watermark).min())))
+    } else if !without.is_empty() {
+        Some((Level::Warn, fill(kit.t.without_flows, &[("flows", &named(kit, &without))])))
+    } else {
+        (unread > 0).then(|| (Level::Warn, fill(kit.t.partial_without, &[("n", &unread.to_string())])))
+    };
+    let of_lead = lead.and_then(|f| match lacking(kit, f) {
+        _ if stale(f) => Some((Level::Unknown, kit.frozen(f.watermark))),
+        0 => None,
+        n => Some((Level::Warn, fill(kit.t.partial_without, &[("n", &n.to_string())]))),
+    });
+    for (i, tile) in tiles.iter_mut().enumerate().filter(|(i, _)| *i != 3) {
+        let Some((level, note)) = (if i == 1 { &of_lead } else { &sums }) else { continue };
+        tile.sub = Html::dots([Html::text(note), std::mem::take(&mut tile.sub)]);
+        if *level == Level::Unknown || tile.level == Level::Ok {
+            tile.level = *level;
         }
     }
     render("tiles", &Tiles { t: kit.t, label: kit.t.tiles, tiles })
+}
+
+/// Two names, and how many more.
+fn named(kit: &Kit, names: &[&str]) -> String {
+    let first = names.iter().take(2).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(2) {
+        0 => first,
+        n => fill(kit.t.and_n_more, &[("names", &first), ("n", &n.to_string())]),
+    }
 }
 
 /// Sum over the flows that know it; `None` where none does.
@@ -80,18 +104,20 @@ fn ended(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
             sub: t.no_transactions.into(),
             level: Level::Ok,
             art,
+            age: None,
         };
     }
-    let of = |name: &'static str| sum(flows, move |f| window(f, name)?.tps.filter(|_| f.transactional));
-    let (now, hour) = (of("10s"), of("1h"));
+    let now = sum(flows, |f| window(f, "10s")?.tps.filter(|_| f.transactional));
+    let hour = mean_of_hour(flows);
     // Nothing ended although the hour was busy: ten seconds would have had a dozen.
-    let stopped = now == Some(0.0) && hour.is_some_and(|h| h >= 2.0);
-    let sub = match (now, hour) {
-        (None, _) => Html::text(t.nothing_read_yet),
-        (_, Some(hour)) => {
-            Html::dots([Html::text(t.last_10s), Html::text(&fill(t.hour_average, &[("rate", &number::rate(hour))]))])
-        }
-        (_, None) => Html::text(t.last_10s),
+    let stopped = now == Some(0.0) && hour.is_some_and(|(h, ..)| h >= 2.0);
+    let mean = hour.map_or_else(String::new, |(rate, seconds, whole)| {
+        let pattern = if whole { t.hour_average } else { t.mean_so_far };
+        fill(pattern, &[("rate", &number::rate(rate)), ("age", &kit.age(seconds))])
+    });
+    let sub = match now {
+        None => Html::text(t.nothing_read_yet),
+        Some(_) => Html::dots([Html::text(t.last_10s), Html::text(&mean)]),
     };
     let level = if now.is_none() {
         Level::Unknown
@@ -106,7 +132,18 @@ fn ended(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
         sub,
         level,
         art: spark(chart, "ok", 1.0, Column::tps),
+        age: None,
     }
+}
+
+/// Ended per second within the hour, the seconds that this is over, and whether they are the whole hour. `None`: the
+/// time is too short to say more than the last seconds do.
+fn mean_of_hour(flows: &[&FlowView]) -> Option<(f64, f64, bool)> {
+    let windows = || flows.iter().filter(|f| f.transactional).filter_map(|f| window(f, "1h"));
+    let seconds = |w: &WindowView| Some(w.to?.since(w.from?) as f64 / 1e6);
+    let longest = windows().filter_map(seconds).fold(0.0, f64::max);
+    let ended: u64 = windows().map(|w| w.outcomes.sum()).sum();
+    (longest >= MEAN_FROM_SECONDS).then(|| (ended as f64 / longest, longest, windows().any(|w| w.complete)))
 }
 
 fn p99(kit: &Kit, lead: Option<&FlowView>, chart: &Chart, single: bool) -> Tile {
@@ -119,10 +156,14 @@ fn p99(kit: &Kit, lead: Option<&FlowView>, chart: &Chart, single: bool) -> Tile 
     });
     let flow = lead.filter(|_| !single).map_or_else(String::new, |f| f.name.clone());
     let Some((name, latency)) = found else {
-        let why = if lead.is_some_and(|f| f.transactional && f.watermark.is_some()) {
-            t.nothing_ended_ok
-        } else {
-            t.nothing_read_yet
+        let ok = lead.and_then(|f| window(f, "1h")).map_or(0, |w| w.outcomes.ok);
+        let why = match lead.filter(|f| f.transactional && f.watermark.is_some()) {
+            None => t.nothing_read_yet.to_owned(),
+            Some(_) => match ok {
+                0 => t.nothing_ended_ok.to_owned(),
+                1 => t.one_ok_no_latency.to_owned(),
+                n => fill(t.n_ok_no_latency, &[("n", &number::count(n))]),
+            },
         };
         return Tile {
             label: t.tile_p99.to_owned(),
@@ -130,6 +171,7 @@ fn p99(kit: &Kit, lead: Option<&FlowView>, chart: &Chart, single: bool) -> Tile 
             sub: why.into(),
             level: Level::Unknown,
             art: spark(chart, "warn", 1e-3, |c| c.latency[2].map(f64::from)),
+            age: None,
         };
     };
     let exemplar =
@@ -149,6 +191,7 @@ fn p99(kit: &Kit, lead: Option<&FlowView>, chart: &Chart, single: bool) -> Tile 
         sub,
         level,
         art: spark(chart, if slow { "warn" } else { "quiet" }, 1e-3, |c| c.latency[2].map(f64::from)),
+        age: None,
     }
 }
 
@@ -163,6 +206,7 @@ fn in_flight(kit: &Kit, flows: &[&FlowView], single: bool) -> Tile {
             sub: why.into(),
             level: Level::Unknown,
             art: Html::default(),
+            age: None,
         };
     }
     let total: u64 = known.iter().map(|f| f.totals.in_flight).sum();
@@ -183,6 +227,7 @@ fn in_flight(kit: &Kit, flows: &[&FlowView], single: bool) -> Tile {
         sub: Html::dots([Html::text(&stuck_text), Html::text(&oldest)]),
         level: if stuck > 0 { Level::Bad } else { Level::Ok },
         art: bar(stuck, &shares),
+        age: None,
     }
 }
 
@@ -213,7 +258,7 @@ fn bar(stuck: u64, others: &[u64]) -> Html {
 fn furthest_behind(kit: &Kit) -> Tile {
     let t = kit.t;
     let sources = &kit.cx.snapshot.sources;
-    let unreachable = sources.iter().filter(|s| s.state == "unreachable").count();
+    let unreachable = sources.iter().filter(|s| is_cut_off(kit, s)).count();
     let Some((source, age)) = furthest(kit, sources) else {
         let why = not_read_yet(kit);
         return Tile {
@@ -222,6 +267,7 @@ fn furthest_behind(kit: &Kit) -> Tile {
             sub: why.into(),
             level: Level::Unknown,
             art: strip(kit),
+            age: None,
         };
     };
     let unread = behind(kit, source)
@@ -250,7 +296,14 @@ fn furthest_behind(kit: &Kit) -> Tile {
         Level::Ok => fill(t.n_partitions, &[("n", &number::count(sources.len() as u64))]).into(),
         _ => Html::dots([Html::text(&place), Html::text(&unread), Html::text(&word)]),
     };
-    Tile { label: t.tile_behind.to_owned(), value: number::duration(age, kit.locale), sub, level, art: strip(kit) }
+    Tile {
+        label: t.tile_behind.to_owned(),
+        value: number::duration(age, kit.locale),
+        sub,
+        level,
+        art: strip(kit),
+        age: Some(age),
+    }
 }
 
 /// One cell per source, or the worst of a group where there are many: a glance says whether any is amiss.
@@ -288,19 +341,21 @@ fn data_age(kit: &Kit, flows: &[&FlowView]) -> Tile {
             sub: t.nothing_read_yet.into(),
             level: Level::Unknown,
             art: strip(kit),
+            age: None,
         };
     };
     let age = kit.seconds_since(watermark);
-    let left_out: usize = flows.iter().map(|f| f.left_out.len()).sum();
+    let left_out: usize = flows.iter().map(|f| lacking(kit, f)).sum();
+    let frozen = flows.iter().any(|f| flow_reach(kit, f) == Reach::Nothing);
     let partial = if left_out > 0 { fill(t.partial_without, &[("n", &left_out.to_string())]) } else { String::new() };
     let level = match age {
         a if a >= BEHIND_BAD_SECONDS => Level::Bad,
         a if a >= BEHIND_WARN_SECONDS => Level::Warn,
-        _ if left_out > 0 => Level::Warn,
+        _ if left_out > 0 || frozen => Level::Warn,
         _ => Level::Ok,
     };
     let sub = Html::dots([Html::fill(t.complete_to, &[("time", kit.time(watermark))]), Html::text(&partial)]);
-    Tile { label, value: number::duration(age, kit.locale), sub, level, art: strip(kit) }
+    Tile { label, value: number::duration(age, kit.locale), sub, level, art: strip(kit), age: Some(age) }
 }
 
 fn share(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
@@ -314,6 +369,7 @@ fn share(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
             sub: why.into(),
             level: Level::Unknown,
             art: spark(chart, "quiet", 0.02, Column::not_ok),
+            age: None,
         };
     };
     let mut counts = [0; 5];
@@ -338,5 +394,6 @@ fn share(kit: &Kit, flows: &[&FlowView], chart: &Chart) -> Tile {
         sub,
         level,
         art: spark(chart, class, 0.02, Column::not_ok),
+        age: None,
     }
 }
