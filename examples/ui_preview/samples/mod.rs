@@ -74,6 +74,7 @@ pub fn scenario(name: &str, now: Timestamp, began: Timestamp) -> (Snapshot, Stat
         // A Kafka that was found a minute ago, and nobody writes to it.
         "waiting" => {
             status.samples.clear();
+            (snapshot.lag, snapshot.dlq) = (Arc::default(), Arc::default());
             snapshot.sources = sources(now)
                 .into_iter()
                 .map(|s| SourceView { state: "at_end", end: Some(s.next), frontier: None, waiting: true, ..s })
