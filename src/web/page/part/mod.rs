@@ -32,6 +32,9 @@ pub use windows::{latency, real, windows};
 
 use super::Part;
 
+/// Rows of a table at most: beyond it a page helps nobody, and the rest is counted.
+const MAX_ROWS: usize = 100;
+
 /// Renders a part under its id; its template's outermost element carries that id.
 pub fn render(id: &str, template: &impl Template) -> Part {
     Part { id: id.to_owned(), html: to_html(template) }
@@ -75,6 +78,3 @@ mod tests {
         assert_eq!(visible(plain.to_owned()), plain);
     }
 }
-
-/// Rows of a table at most: beyond it a page helps nobody, and the rest is counted.
-const MAX_ROWS: usize = 100;
