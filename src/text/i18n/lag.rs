@@ -152,6 +152,7 @@ table! {
     tile_oldest: "Oldest unread message", "가장 오래된 미처리 메시지";
     tile_letters: "Dead letters unhandled", "미처리 데드 레터";
     tile_inflow: "Dead letters arriving", "데드 레터 유입";
+    inflow_soon: "known after a minute of surveys", "1분간 조회한 뒤에 알 수 있음";
     per_minute: "/min", "/분";
     in_streams: "streams: {n}", "스트림 {n}개";
     busiest: "most in {stream}", "{stream}에 가장 많음";

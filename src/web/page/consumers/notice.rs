@@ -105,9 +105,14 @@ fn caught_up(group: &GroupView) -> bool {
         && group.rows.iter().all(|r| r.method == AgeMethod::CaughtUp || r.lag_messages() == Some(0))
 }
 
-/// The sum of what is known; `None` where nothing is.
+/// The sum of what is known: a lower bound where something is not. `None` where nothing is known but zeros, at most.
 fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    values.flatten().fold(None, |sum, v| Some(sum.unwrap_or(0.0) + v))
+    let (mut known, mut all) = (None, true);
+    for value in values {
+        known = value.map_or(known, |v| Some(known.unwrap_or(0.0) + v));
+        all &= value.is_some();
+    }
+    known.filter(|sum| all || *sum > 0.0)
 }
 
 fn streams_words(kit: &Kit, most: Option<&DlqStream>) -> Html {
@@ -145,7 +150,7 @@ fn inflow(kit: &Kit) -> Tile {
     let (l, streams) = (kit.l, &kit.cx.snapshot.dlq.streams);
     let href = kit.url(&View::Dlq(Lens::default()));
     let Some(rate) = sum(streams.iter().map(|s| s.inflow_per_minute)) else {
-        let why = no_letters(kit);
+        let why = if streams.is_empty() { no_letters(kit) } else { l.inflow_soon };
         return tile(l.tile_inflow, href, Quantity::unknown(), why.into(), Level::Unknown);
     };
     let most = streams.iter().filter(|s| s.inflow_per_minute > Some(0.0));
@@ -258,5 +263,20 @@ fn of_letters(kit: &Kit, items: &mut Vec<Item>) {
             let title = fill(l.a_expired, &[("n", &number::count(stream.expired)), ("stream", &stream.stream)]);
             items.push(Item::new(Level::Warn, 25, title, Html::text(&stream.cluster), l.nav_dlq, href));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn no_zero_is_made_of_what_is_unknown() {
+        let of = |values: &[Option<f64>]| sum(values.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[None]), None);
+        assert_eq!(of(&[Some(0.0), None]), None);
+        assert_eq!(of(&[Some(0.0), Some(0.0)]), Some(0.0));
+        assert_eq!(of(&[Some(2.0), None, Some(1.0)]), Some(3.0), "at least");
     }
 }
